@@ -1,0 +1,1 @@
+"""The tested code of Recent LLM Advances: one module per concept."""
