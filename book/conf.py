@@ -22,6 +22,7 @@ extensions = [
     "sphinx_exercise",
     # ours, one job each
     "honest_build",
+    "execution_key",
     "execution",
     "numbering",
     "citations",
@@ -49,13 +50,16 @@ nb_render_markdown_format = "myst"
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(HERE.parent / "_build" / "execution-cache")
 nb_execution_in_temp = True
-nb_execution_timeout = 60
-nb_execution_show_tb = True
+nb_execution_timeout = 30  # seconds a cell; aim at 2
+nb_execution_show_tb = False  # _ext/execution.py shows it
 nb_execution_raise_on_error = False
-nb_output_stderr = "remove-warn"
+nb_output_stderr = "remove"  # and an error: see _ext/execution.py
 
 # References
 bibtex_bibfiles = ["../references.bib"]
+bibtex_default_style = bibtex_reference_style = "book"  # citations.py
+bibtex_cite_id = "{key}"
+bibtex_tooltips = False
 
 # HTML
 html_theme = "sphinx_book_theme"
@@ -69,10 +73,28 @@ html_theme_options = {
     "use_fullscreen_button": False,
 }
 
-# PDF
+# PDF: how it looks is in _latex/book.sty
 latex_engine = "lualatex"
 latex_toplevel_sectioning = "part"
 latex_use_xindy = False
+latex_domain_indices = False
+latex_table_style = ["booktabs"]
+latex_additional_files = [
+    "_latex/book.sty",
+    "_latex/fonts.sty",
+    "_latex/latexmkrc",
+]
+latex_elements = {
+    "papersize": "b5paper",
+    "pointsize": "11pt",
+    "extraclassoptions": "oneside,openany",
+    "figure_align": "H",
+    "fncychap": "",
+    "fontpkg": r"\usepackage{fonts}",
+    "preamble": r"\usepackage{book}",
+    "sphinxsetup": "hmargin=18mm,vmargin={22mm,20mm},iconpackage=none",
+}
+# True: without index.md, the site's front page
 latex_documents = [
-    ("index", "recent-llm-advances.tex", project, author, "manual"),
+    ("index", "recent-llm-advances.tex", project, author, "manual", True),
 ]
