@@ -1,11 +1,11 @@
 """Runs the cells of a page: watched, bounded, on one thread, offline.
 
 myst-nb runs a page through one function of jupyter-cache. Ours takes its
-place. It says which page runs and how long that took; it gives the kernel one
-thread, a fixed hash seed and no way out of this machine; and it reports a cell
-that fails, writes to stderr or exceeds its time by page, line and number, with
-the kernel's own traceback. What is reported here is never cached, so it is
-reported again until it is mended.
+place. It says which page runs and how long that took; it gives the kernel
+one thread, a fixed hash seed and no way out of this machine; and it reports
+a cell that fails, writes to stderr or exceeds its time by page, line and
+number, with the kernel's own traceback. What is reported here is never
+cached, so it is reported again until it is mended.
 """
 
 import os

@@ -128,7 +128,9 @@ def put_key(app: Sphinx, docname: str, source: list[str]) -> None:
     key = digest(files, package.root, app.config.execution_versions)
     source[0], found = KERNELSPEC.subn(rf"\1, sources: {key}}}", page, 1)
     if not found:
-        message = "this page has code cells; its front matter needs the line\n  %s"
+        message = (
+            "this page has code cells; its front matter needs the line\n  %s"
+        )
         logger.warning(message, EXPECTED, location=(docname, 1))
 
 

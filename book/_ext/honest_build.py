@@ -1,11 +1,11 @@
 """A build that failed leaves nothing behind that lets the next one pass.
 
 Sphinx warns about a page when it reads it, and a page that was read once is
-not read again. So after `-W` turned a warning into a failure, the same command
-would succeed without the warning. A marker stands in the doctree folder while
-a build runs and stays there unless the build ends without a single warning;
-where a build finds it, it forgets what was read and reads every page anew.
-The results of cells are kept elsewhere, so this costs seconds.
+not read again. So after `-W` turned a warning into a failure, the same
+command would succeed without the warning. A marker stands in the doctree
+folder while a build runs and stays there unless the build ends without a
+single warning; a build that finds it forgets what was read and reads every
+page anew. The results of cells are kept elsewhere, so this costs seconds.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Tiny books: the extensions are tested on real Sphinx builds of a few lines."""
+"""Tiny books: extensions are tested on real builds of a few lines."""
 
 import os
 import subprocess

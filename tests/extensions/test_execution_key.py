@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+
 from execution_key import Package, code_of, digest
 
 PAGE = """---
@@ -25,7 +26,9 @@ def book(tiny, monkeypatch):
     lib = tiny.root / "lib" / "toy"
     (lib / "weights").mkdir(parents=True)
     (lib / "__init__.py").write_text("")
-    (lib / "a.py").write_text("from .b import two\n\n\ndef f():\n    return two")
+    (lib / "a.py").write_text(
+        "from .b import two\n\n\ndef f():\n    return two"
+    )
     (lib / "b.py").write_text("two = 2\n")
     (lib / "c.py").write_text("three = 3\nname = 'w.json'\n")
     (lib / "weights" / "w.json").write_text("{}")

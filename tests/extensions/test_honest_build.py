@@ -14,8 +14,10 @@ def test_a_killed_build_leaves_nothing_to_trust(tiny):
     tiny.configure("myst_parser", "honest_build", source_suffix=[".md"])
     tiny.write("index.md", "# Title\n\nText.\n")
     assert tiny.build().code == 0
-    kill = "import os\ndef setup(app):\n    app.connect('write-started'," \
+    kill = (
+        "import os\ndef setup(app):\n    app.connect('write-started',"
         " lambda *_: os.kill(os.getpid(), 9))\n"
+    )
     conf = (tiny.source / "conf.py").read_text()
     tiny.write("conf.py", conf + kill)
     tiny.write("index.md", "# Title\n\nMore.\n")

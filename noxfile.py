@@ -1,0 +1,213 @@
+"""Everything one does to the book; `nox --list` names it.
+
+All sessions share one environment, made once from constraints.txt and made
+anew when that file or pyproject.toml changes. Builders work in _build/work;
+what they made is published only when all of it is good.
+"""
+
+import hashlib
+import shutil
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5"
+nox.options.default_venv_backend = "venv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["docs"]
+
+ROOT = Path(__file__).parent
+WORK = ROOT / "_build" / "work"
+HTML = ROOT / "_build" / "html"
+PDF = ROOT / "_build" / "pdf" / "recent-llm-advances.pdf"
+ENVIRONMENT = str(ROOT / ".nox" / "book")
+CPU_TORCH = "https://download.pytorch.org/whl/cpu"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+def torch_index() -> list[str]:
+    """PyTorch's own index has CPU builds for Linux: GBs less than PyPI's.
+
+    Where it does not answer at once, pip does well without it.
+    """
+    if sys.platform != "linux":
+        return []
+    try:
+        urllib.request.urlopen(f"{CPU_TORCH}/torch/", timeout=5).close()
+    except OSError:
+        return []
+    return ["--extra-index-url", CPU_TORCH]
+
+
+def install(session: nox.Session) -> None:
+    """Put the book's packages into the shared environment, once."""
+    files = [ROOT / "pyproject.toml", ROOT / "constraints.txt"]
+    digest = hashlib.sha256(b"".join(f.read_bytes() for f in files))
+    stamp = Path(session.virtualenv.location, "installed")
+    if stamp.is_file() and stamp.read_text() == digest.hexdigest():
+        return
+    with timed(session, "installing the book's packages (once)"):
+        session.install(
+            *torch_index(), "-c", "constraints.txt", "-e", ".[docs,test]"
+        )
+    stamp.write_text(digest.hexdigest())
+
+
+@contextmanager
+def timed(session: nox.Session, what: str) -> Iterator[None]:
+    session.log(what)
+    start = time.perf_counter()
+    yield
+    session.log(f"{what}: done in {time.perf_counter() - start:.1f} s")
+
+
+def release_time() -> str:
+    """When this edition was released: the only date in what is built."""
+    lines = (ROOT / "CITATION.cff").read_text().splitlines()
+    line = next(x for x in lines if x.startswith("date-released:"))
+    date = datetime.fromisoformat(line.split()[1].strip("\"'"))
+    return str(int(date.replace(tzinfo=UTC).timestamp()))
+
+
+def build_environment() -> dict[str, str]:
+    """Two clean builds give the same bytes."""
+    return {
+        "SOURCE_DATE_EPOCH": release_time(),
+        "FORCE_SOURCE_DATE": "1",
+        "TZ": "UTC",
+        "PYTHONHASHSEED": "0",
+    }
+
+
+def sphinx(session: nox.Session, builder: str) -> Path:
+    """Build the book; any warning is an error, all of them are shown."""
+    out = WORK / builder / "out"
+    with timed(session, f"building {builder}"):
+        session.run(
+            *("python", "-m", "sphinx", "-b", builder, "-q"),
+            *("-W", "-n", "-j", "auto"),
+            *("-d", str(WORK / builder / "doctrees")),
+            *(str(ROOT / "book"), str(out)),
+            env=build_environment(),
+        )
+    return out
+
+
+def publish(made: Path, place: Path) -> None:
+    """Put what was made in its place at once, or leave what is there."""
+    new, old = (place.with_name(place.name + end) for end in (".new", ".old"))
+    for leftover in (new, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    new.parent.mkdir(parents=True, exist_ok=True)
+    if made.is_dir():
+        shutil.copytree(made, new)
+    else:
+        shutil.copyfile(made, new)
+    if place.is_dir():
+        place.rename(old)
+    new.replace(place)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@nox.session(venv_location=ENVIRONMENT)
+def docs(session: nox.Session) -> None:
+    """Build the book as HTML."""
+    install(session)
+    publish(sphinx(session, "html"), HTML)
+    session.log(f"the book: {HTML / 'index.html'}")
+
+
+@nox.session(venv_location=ENVIRONMENT)
+def pdf(session: nox.Session) -> None:
+    """Build the book as PDF; `-- --quick` prints it through Chromium."""
+    if "--quick" in session.posargs:
+        quick_pdf(session)
+    else:
+        latex_pdf(session)
+    session.log(f"the book: {PDF}")
+
+
+def latex_pdf(session: nox.Session) -> None:
+    if not (shutil.which("latexmk") and shutil.which("lualatex")):
+        packages = (ROOT / ".ci" / "apt.txt").read_text().split()
+        session.error(
+            "The PDF needs LuaLaTeX: install it (on Debian or Ubuntu: sudo"
+            f" apt-get install {' '.join(packages)}), or make a quick copy"
+            " through Chromium with `nox -s pdf -- --quick`."
+        )
+    install(session)
+    out = sphinx(session, "latex")
+    name = PDF.stem
+    with timed(session, "typesetting"), session.chdir(out):
+        session.run(
+            *("latexmk", "-lualatex", "-interaction=nonstopmode"),
+            *("-halt-on-error", "-silent", f"{name}.tex"),
+            env=build_environment(),
+            external=True,
+        )
+    judge = ROOT / "book" / "_ext" / "latex_log.py"
+    session.run("python", str(judge), str(out / f"{name}.log"))
+    publish(out / f"{name}.pdf", PDF)
+
+
+def quick_pdf(session: nox.Session) -> None:
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        session.error(
+            "A quick PDF needs Chromium or Chrome: install one (on Debian:"
+            " sudo apt-get install chromium), or install LuaLaTeX and run"
+            " `nox -s pdf`."
+        )
+    install(session)
+    out = sphinx(session, "singlehtml")
+    made = out.parent / PDF.name
+    with timed(session, "printing"):
+        session.run(
+            *(browser, "--headless", "--no-sandbox", "--disable-gpu"),
+            *("--no-pdf-header-footer", f"--print-to-pdf={made}"),
+            (out / "index.html").as_uri(),
+            external=True,
+            silent=True,
+        )
+    publish(made, PDF)
+
+
+@nox.session(venv_location=ENVIRONMENT)
+def tests(session: nox.Session) -> None:
+    """Run the quick tests; arguments after -- go to pytest."""
+    install(session)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(venv_location=ENVIRONMENT)
+def slow(session: nox.Session) -> None:
+    """Run the tests that typeset, or build much."""
+    install(session)
+    session.run("pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session(venv_location=ENVIRONMENT)
+def lint(session: nox.Session) -> None:
+    """Check style and types."""
+    install(session)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+
+
+@nox.session(venv_location=ENVIRONMENT)
+def live(session: nox.Session) -> None:
+    """Serve the book on this machine and rebuild it as you write."""
+    install(session)
+    folder = WORK / "live"
+    session.run(
+        *("sphinx-autobuild", "--watch", "src", "--watch", "references.bib"),
+        *("-d", str(folder / "doctrees"), "-j", "auto"),
+        *(*session.posargs, "book", str(folder / "out")),
+    )
