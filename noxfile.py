@@ -1,11 +1,13 @@
 """Everything one does to the book; `nox --list` names it.
 
-All sessions share one environment, made once from constraints.txt and made
-anew when that file or pyproject.toml changes. Builders work in _build/work;
-what they made is published only when all of it is good.
+All sessions share the environment of `install`, which they call first: it is
+filled from constraints.txt, and again when that file or pyproject.toml
+changes. Builders work in _build/work; what they made is published only when
+all of it is good.
 """
 
 import hashlib
+import os
 import shutil
 import sys
 import time
@@ -26,7 +28,7 @@ ROOT = Path(__file__).parent
 WORK = ROOT / "_build" / "work"
 HTML = ROOT / "_build" / "html"
 PDF = ROOT / "_build" / "pdf" / "recent-llm-advances.pdf"
-ENVIRONMENT = str(ROOT / ".nox" / "book")
+BIN = ROOT / ".nox" / "install" / ("Scripts" if os.name == "nt" else "bin")
 CPU_TORCH = "https://download.pytorch.org/whl/cpu"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
@@ -43,20 +45,6 @@ def torch_index() -> list[str]:
     except OSError:
         return []
     return ["--extra-index-url", CPU_TORCH]
-
-
-def install(session: nox.Session) -> None:
-    """Put the book's packages into the shared environment, once."""
-    files = [ROOT / "pyproject.toml", ROOT / "constraints.txt"]
-    digest = hashlib.sha256(b"".join(f.read_bytes() for f in files))
-    stamp = Path(session.virtualenv.location, "installed")
-    if stamp.is_file() and stamp.read_text() == digest.hexdigest():
-        return
-    with timed(session, "installing the book's packages (once)"):
-        session.install(
-            *torch_index(), "-c", "constraints.txt", "-e", ".[docs,test]"
-        )
-    stamp.write_text(digest.hexdigest())
 
 
 @contextmanager
@@ -89,12 +77,11 @@ def sphinx(session: nox.Session, builder: str) -> Path:
     """Build the book; any warning is an error, all of them are shown."""
     out = WORK / builder / "out"
     with timed(session, f"building {builder}"):
-        session.run(
-            *("python", "-m", "sphinx", "-b", builder, "-q"),
+        run(
+            *(session, "python", "-m", "sphinx", "-b", builder, "-q"),
             *("-W", "-n", "-j", "auto"),
             *("-d", str(WORK / builder / "doctrees")),
             *(str(ROOT / "book"), str(out)),
-            env=build_environment(),
         )
     return out
 
@@ -115,15 +102,34 @@ def publish(made: Path, place: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-@nox.session(venv_location=ENVIRONMENT)
+def run(session: nox.Session, program: str, *arguments: str) -> None:
+    """Run a program of the shared environment."""
+    session.run(str(BIN / program), *arguments, env=build_environment())
+
+
+@nox.session
+def install(session: nox.Session) -> None:
+    """Install the book's packages; the other sessions call this one."""
+    files = [ROOT / "pyproject.toml", ROOT / "constraints.txt"]
+    digest = hashlib.sha256(b"".join(f.read_bytes() for f in files))
+    stamp = Path(session.virtualenv.location, "installed")
+    if stamp.is_file() and stamp.read_text() == digest.hexdigest():
+        return
+    with timed(session, "installing the book's packages, once"):
+        session.install(
+            *torch_index(), "-c", "constraints.txt", "-e", ".[docs,test]"
+        )
+    stamp.write_text(digest.hexdigest())
+
+
+@nox.session(requires=["install"], venv_backend="none")
 def docs(session: nox.Session) -> None:
     """Build the book as HTML."""
-    install(session)
     publish(sphinx(session, "html"), HTML)
     session.log(f"the book: {HTML / 'index.html'}")
 
 
-@nox.session(venv_location=ENVIRONMENT)
+@nox.session(requires=["install"], venv_backend="none")
 def pdf(session: nox.Session) -> None:
     """Build the book as PDF; `-- --quick` prints it through Chromium."""
     if "--quick" in session.posargs:
@@ -141,7 +147,6 @@ def latex_pdf(session: nox.Session) -> None:
             f" apt-get install {' '.join(packages)}), or make a quick copy"
             " through Chromium with `nox -s pdf -- --quick`."
         )
-    install(session)
     out = sphinx(session, "latex")
     name = PDF.stem
     with timed(session, "typesetting"), session.chdir(out):
@@ -152,7 +157,7 @@ def latex_pdf(session: nox.Session) -> None:
             external=True,
         )
     judge = ROOT / "book" / "_ext" / "latex_log.py"
-    session.run("python", str(judge), str(out / f"{name}.log"))
+    run(session, "python", str(judge), str(out / f"{name}.log"))
     publish(out / f"{name}.pdf", PDF)
 
 
@@ -164,7 +169,6 @@ def quick_pdf(session: nox.Session) -> None:
             " sudo apt-get install chromium), or install LuaLaTeX and run"
             " `nox -s pdf`."
         )
-    install(session)
     out = sphinx(session, "singlehtml")
     made = out.parent / PDF.name
     with timed(session, "printing"):
@@ -178,36 +182,31 @@ def quick_pdf(session: nox.Session) -> None:
     publish(made, PDF)
 
 
-@nox.session(venv_location=ENVIRONMENT)
+@nox.session(requires=["install"], venv_backend="none")
 def tests(session: nox.Session) -> None:
     """Run the quick tests; arguments after -- go to pytest."""
-    install(session)
-    session.run("pytest", *session.posargs)
+    run(session, "pytest", *session.posargs)
 
 
-@nox.session(venv_location=ENVIRONMENT)
+@nox.session(requires=["install"], venv_backend="none")
 def slow(session: nox.Session) -> None:
     """Run the tests that typeset, or build much."""
-    install(session)
-    session.run("pytest", "-m", "slow", *session.posargs)
+    run(session, "pytest", "-m", "slow", *session.posargs)
 
 
-@nox.session(venv_location=ENVIRONMENT)
+@nox.session(requires=["install"], venv_backend="none")
 def lint(session: nox.Session) -> None:
     """Check style and types."""
-    install(session)
-    session.run("ruff", "check", ".")
-    session.run("ruff", "format", "--check", ".")
-    session.run("mypy")
+    run(session, "ruff", "check", ".")
+    run(session, "ruff", "format", "--check", ".")
+    run(session, "mypy")
 
 
-@nox.session(venv_location=ENVIRONMENT)
+@nox.session(requires=["install"], venv_backend="none")
 def live(session: nox.Session) -> None:
     """Serve the book on this machine and rebuild it as you write."""
-    install(session)
     folder = WORK / "live"
-    session.run(
-        *("sphinx-autobuild", "--watch", "src", "--watch", "references.bib"),
-        *("-d", str(folder / "doctrees"), "-j", "auto"),
-        *(*session.posargs, "book", str(folder / "out")),
-    )
+    watched = ("--watch", "src", "--watch", "references.bib")
+    options = ("-d", str(folder / "doctrees"), "-j", "auto")
+    arguments = (*watched, *options, *session.posargs)
+    run(session, "sphinx-autobuild", *arguments, "book", str(folder / "out"))

@@ -1,6 +1,7 @@
 """Settings of the book. What they switch on is written in _ext/."""
 
 import sys
+from importlib.metadata import version as distribution_version
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -8,8 +9,8 @@ sys.path.insert(0, str(HERE / "_ext"))
 
 project = "Recent LLM Advances"
 author = "The Recent LLM Advances authors"
-copyright = "the Recent LLM Advances authors. Text and figures: CC BY 4.0. Code: MIT"
-version = release = "0.1.0"
+copyright = f"{author}; text and figures CC BY 4.0, code MIT"
+version = release = distribution_version("recent-llm-advances")
 language = "en"
 
 extensions = [
@@ -18,8 +19,9 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinxcontrib.bibtex",
     "sphinx_copybutton",
-    "sphinx_design",
     "sphinx_exercise",
+    "sphinx_togglebutton",  # `:class: dropdown` folds
+    "sphinx_book_theme",  # its `margin` is for the PDF too
     # ours, one job each
     "honest_build",
     "execution_key",
@@ -29,10 +31,17 @@ extensions = [
     "inline_figures",
     "lesson",
     "build_time_math",
+    "math_lint",
     "printed",
+    "paper_order",
 ]
 exclude_patterns = ["_ext", "_static", "_templates", "_latex", "_kernel"]
 nitpicky = True
+# the types of other packages are documented elsewhere
+nitpick_ignore_regex = [(r"py:.*", r"(?!snippets\.).*")]
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
 numfig = True
 math_numfig = True
 numfig_secnum_depth = 1
@@ -43,6 +52,18 @@ numfig_format = {
     "section": "Section %s",
 }
 math_eqref_format = "Equation {number}"
+math_macros = {
+    r"\R": r"\mathbb{R}",
+    r"\E": r"\mathbb{E}",
+    r"\T": r"\top",
+    r"\ind": r"\mathbf{1}",
+    r"\loss": r"\mathcal{L}",
+    r"\KL": r"D_{\mathrm{KL}}\left(#1 \,\middle\|\, #2\right)",
+    r"\norm": r"\left\lVert #1 \right\rVert",
+    r"\softmax": r"\operatorname{softmax}",
+    r"\argmax": r"\operatorname*{arg\,max}",
+    r"\argmin": r"\operatorname*{arg\,min}",
+}
 
 # Pages and their cells
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
@@ -64,7 +85,9 @@ bibtex_tooltips = False
 # HTML
 html_theme = "sphinx_book_theme"
 html_title = project
+html_context = {"default_mode": "auto"}
 html_static_path = ["_static"]
+html_css_files = ["book.css"]
 templates_path = ["_templates"]
 html_theme_options = {
     "navbar_persistent": [],
@@ -76,6 +99,7 @@ html_theme_options = {
 # PDF: how it looks is in _latex/book.sty
 latex_engine = "lualatex"
 latex_toplevel_sectioning = "part"
+today_fmt = "%B %-d, %Y"
 latex_use_xindy = False
 latex_domain_indices = False
 latex_table_style = ["booktabs"]
@@ -89,6 +113,7 @@ latex_elements = {
     "pointsize": "11pt",
     "extraclassoptions": "oneside,openany",
     "figure_align": "H",
+    "releasename": "Version",
     "fncychap": "",
     "fontpkg": r"\usepackage{fonts}",
     "preamble": r"\usepackage{book}",
