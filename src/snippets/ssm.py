@@ -1,0 +1,423 @@
+"""State space models, and the matrix that each of them multiplies by.
+
+Papers:
+
+- [S4] Gu, Goel, Ré 2022, Efficiently Modeling Long Sequences with Structured
+  State Spaces (arXiv 2111.00396)
+- [Mamba] Gu, Dao 2024, Mamba: Linear-Time Sequence Modeling with Selective
+  State Spaces (arXiv 2312.00752)
+- [SSD] Dao, Gu 2024, Transformers are SSMs (arXiv 2405.21060)
+
+Names::
+
+    code     paper                        meaning, shape
+    T, N, P  T, N, P                      tokens, state size, head dimension
+    X, Y     X, Y                         inputs and outputs, (T, P)
+    B, C     B, C                         write and read vectors, (T, N)
+    H        h, for all P channels        state, (N, P)
+    a        A_t in [SSD], Ā_t in [Mamba] decay, (T, N), or (T, 1) if scalar
+    log_a    A * dt in the official code  Δ_t A with a scalar A, (T,)
+    dt       Δ                            how long a token is held, (T,)
+    L, M     L, M                         decay mask, whole map, (T, T)
+
+One head, one sequence, no batch, as the equations are written. Nothing here
+is trained and nothing is fast. The official code is state-spaces/mamba; its
+`ssd_minimal.py` is the paper's Listing 1, which works on chunks of tokens and
+carries batch and head axes.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad, softplus
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def _expect(condition: bool, expected: str, got: object) -> None:
+    if not condition:
+        raise ValueError(f"expected {expected}, got {got}")
+
+
+# What the next token costs
+
+
+def attention_step(q: Tensor, K: Tensor, V: Tensor) -> Tensor:
+    """Attend from one query to a cache of T tokens.
+
+    Args:
+        q: query, (N,).
+        K, V: the KV cache, (T, N) and (T, P).
+
+    Returns:
+        The output of this token, (P,).
+
+    """
+    scores = q[None, :] @ K.T / q.shape[0] ** 0.5  # (1, T)
+    y: Tensor = (scores.softmax(-1) @ V)[0]
+    return y
+
+
+def recurrent_step(
+    H: Tensor, a: Tensor, b: Tensor, c: Tensor, x: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Fold one token into the state, then read the state.
+
+    H' = diag(a) H + b xᵀ and y = H'ᵀ c ([SSD] Eq. 2, for all P channels).
+
+    Args:
+        H: state, (N, P).
+        a: decay, (N,), or (1,) when all N entries share it.
+        b, c: write and read vectors, (N,).
+        x: input, (P,).
+
+    Returns:
+        The new state, (N, P), and the output of this token, (P,).
+
+    """
+    H = a[:, None] * H + b[:, None] @ x[None, :]  # forget, then write
+    return H, (c[None, :] @ H)[0]  # read
+
+
+def matmul_flops(step: Callable[..., object], *inputs: Tensor) -> int:
+    """Count the floating-point operations of a step's matrix products.
+
+    A multiply-add is two operations. Element-wise work (the softmax, the
+    decay) is not counted. Tensors on the "meta" device have shapes and no
+    numbers, so that counting a long cache costs no memory.
+    """
+    with FlopCounterMode(display=False) as counter:
+        step(*inputs)
+    return int(counter.get_total_flops())
+
+
+def next_token_flops(length: int, state: int, channels: int) -> list[int]:
+    """Count the next token's work after `length` tokens, for one head.
+
+    Returns:
+        Operations of attention with a KV cache, and of a recurrence.
+
+    """
+
+    def shaped(*shape: int) -> Tensor:
+        return torch.empty(shape, device="meta")
+
+    c, x = shaped(state), shaped(channels)
+    cache = shaped(length, state), shaped(length, channels)
+    H, a, b = shaped(state, channels), shaped(1), shaped(state)
+    return [
+        matmul_flops(attention_step, c, *cache),
+        matmul_flops(recurrent_step, H, a, b, c, x),
+    ]
+
+
+# From continuous time to a recurrence
+
+
+def _check_hold(A: Tensor, B: Tensor, dt: Tensor) -> None:
+    _expect(A.ndim == 1, "A of shape (N,)", tuple(A.shape))
+    _expect(bool((A < 0).all()), "A < 0, a state that decays", A.tolist())
+    _expect(dt.ndim == 1, "dt of shape (T,)", tuple(dt.shape))
+    _expect(bool((dt >= 0).all()), "dt >= 0", f"{float(dt.min())}")
+    n, t = A.shape[0], dt.shape[0]
+    allowed = B.shape in {(n,), (t, n)}
+    _expect(allowed, f"B of shape ({n},) or ({t}, {n})", tuple(B.shape))
+
+
+def discretize(A: Tensor, B: Tensor, dt: Tensor) -> tuple[Tensor, Tensor]:
+    """Solve h' = A h + B x exactly while x is held for a time dt.
+
+    The zero-order hold of a diagonal A ([Mamba] Eq. 4).
+
+    Args:
+        A: diagonal of the state matrix, (N,), all negative.
+        B: write vector, (N,) or one per token, (T, N).
+        dt: how long each token is held, (T,), not negative.
+
+    Returns:
+        Decay Ā and write vector B̄ of each token, both (T, N).
+
+    Raises:
+        ValueError: A state that grows, a negative time, or wrong shapes.
+
+    """
+    _check_hold(A, B, dt)
+    dtA = dt[:, None] * A  # (T, N)
+    return dtA.exp(), dtA.expm1() / A * B
+
+
+def recurrence(a: Tensor, B: Tensor, C: Tensor, X: Tensor) -> Tensor:
+    """Run a state space model one token after the other.
+
+    H_t = diag(a_t) H_{t-1} + B_t X_tᵀ and Y_t = H_tᵀ C_t, from H = 0.
+
+    Args:
+        a: decays, (T, N) for a diagonal A, (T, 1) for a scalar one (SSD).
+        B, C: write and read vectors, (T, N).
+        X: inputs, (T, P).
+
+    Returns:
+        Outputs, (T, P).
+
+    Raises:
+        ValueError: Shapes that do not belong together.
+
+    """
+    _expect(B.ndim == 2, "B of shape (T, N)", tuple(B.shape))
+    t, n = B.shape
+    _expect(C.shape == B.shape, f"C of shape ({t}, {n})", tuple(C.shape))
+    _expect(X.ndim == 2 and len(X) == t, f"X of shape ({t}, P)", (*X.shape,))
+    allowed = a.shape in {(t, n), (t, 1)}
+    _expect(allowed, f"a of shape ({t}, {n}) or ({t}, 1)", tuple(a.shape))
+    H = X.new_zeros(n, X.shape[1])  # (N, P)
+    outputs = []
+    for token in zip(a, B, C, X, strict=True):
+        H, y = recurrent_step(H, *token)
+        outputs.append(y)
+    return torch.stack(outputs)
+
+
+# A toy for selection: hold the last marked value
+
+
+def marked_stream(
+    streams: int, length: int, rate: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw noise in which some values are marked; the last marked one counts.
+
+    A one-item version of the selective copying task ([Mamba] Section 3.1).
+
+    Args:
+        streams, length: how many streams, and how many tokens in each.
+        rate: probability that a token is marked; the first always is.
+        generator: source of randomness.
+
+    Returns:
+        Values (standard normal), marks (0 or 1) and targets (the value at the
+        most recent mark), each (streams, length).
+
+    Raises:
+        ValueError: A rate outside (0, 1].
+
+    """
+    _expect(0 < rate <= 1, "0 < rate <= 1", rate)
+    shape = (streams, length)
+    values = torch.randn(shape, generator=generator, dtype=torch.float64)
+    marks = torch.rand(shape, generator=generator, dtype=torch.float64) < rate
+    marks[:, 0] = True
+    positions = torch.arange(length).expand(shape)
+    latest = torch.where(marks, positions, 0).cummax(dim=1).values
+    return values, marks.double(), values.gather(1, latest)
+
+
+def lags(U: Tensor) -> Tensor:
+    """Lay out what a causal convolution may look at.
+
+    Args:
+        U: inputs, (streams, T, channels).
+
+    Returns:
+        For each token its own inputs and all earlier ones, newest first,
+        zeros before the start: (streams, T, channels * T).
+
+    """
+    _expect(U.ndim == 3, "U of shape (streams, T, channels)", tuple(U.shape))
+    length = U.shape[1]
+    padded = pad(U, (0, 0, length - 1, 0))
+    return padded.unfold(1, length, 1).flip(-1).flatten(2)
+
+
+def best_kernel(U: Tensor, target: Tensor) -> Tensor:
+    """Find the causal convolution kernel with the smallest squared error.
+
+    No time-invariant state space model can fit better, whatever its size: all
+    of them are causal convolutions ([Mamba] Eq. 3).
+
+    Args:
+        U: inputs, (streams, T, channels).
+        target: wanted outputs, (streams, T).
+
+    Returns:
+        Kernel, (channels * T,); `lags(U) @ kernel` applies it.
+
+    """
+    rows = lags(U).flatten(0, 1)
+    fit: Tensor = torch.linalg.lstsq(rows, target.reshape(-1, 1)).solution
+    return fit[:, 0]
+
+
+def leaky_hold(x: Tensor, dt: Tensor) -> Tensor:
+    """Run the smallest state space model: h' = -h + x, read as it is.
+
+    Args:
+        x: tokens, (T,).
+        dt: how long each is held, (T,).
+
+    Returns:
+        The state after each token, (T,).
+
+    """
+    one = torch.ones(1, dtype=x.dtype)
+    a, B = discretize(-one, one, dt)  # A = -1, B = 1
+    return recurrence(a, B, torch.ones_like(B), x[:, None])[:, 0]
+
+
+def selective_hold(values: Tensor, marks: Tensor, gain: float = 40) -> Tensor:
+    """Hold the last marked value, by a choice of dt made from the mark.
+
+    A softplus of a linear function, as in [Mamba] Section 3.2; its weights
+    are set by hand.
+
+    Args:
+        values, marks: one stream, (T,) each.
+        gain: weight of the mark; 0 makes the model time-invariant.
+
+    Returns:
+        The state after each token, (T,).
+
+    """
+    dt = softplus(gain * (marks - 0.5))  # marked: long; unmarked: almost 0
+    return leaky_hold(values, dt)
+
+
+# The same map as one matrix
+
+
+def random_head(
+    length: int, state: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw the parameters of one SSD head.
+
+    Returns:
+        log_a, (T,), with decays between 0.7 and 1; B and C, (T, N), normal.
+
+    """
+    uniform = torch.rand(length, generator=generator, dtype=torch.float64)
+    B, C = torch.randn(
+        2, length, state, generator=generator, dtype=torch.float64
+    )
+    return (0.7 + 0.3 * uniform).log(), B, C
+
+
+def _check_decays(log_a: Tensor) -> None:
+    _expect(log_a.ndim == 1, "log_a of shape (T,)", tuple(log_a.shape))
+    _expect(bool((log_a <= 0).all()), "log_a <= 0", f"{float(log_a.max())}")
+
+
+def decay_mask(log_a: Tensor) -> Tensor:
+    """Build L, with L[i, j] = a_i a_{i-1} ... a_{j+1} for i >= j, else 0.
+
+    Each entry adds up its own logarithms, as `segsum` in the official code.
+    Differences of one running sum would lose digits on long sequences and
+    give NaN for a decay of exactly 0.
+
+    Args:
+        log_a: logarithms of the decays, (T,); -inf forgets everything.
+
+    Returns:
+        L, (T, T), lower triangular with ones on the diagonal.
+
+    Raises:
+        ValueError: A decay above 1, or a wrong shape.
+
+    """
+    _check_decays(log_a)
+    terms = log_a[:, None].expand(-1, len(log_a))  # row k holds log a_k
+    below = torch.ones_like(terms, dtype=torch.bool).tril(-1)  # k > j
+    return terms.masked_fill(~below, 0).cumsum(0).exp().tril()
+
+
+def ssd_matrix(log_a: Tensor, B: Tensor, C: Tensor) -> Tensor:
+    """Write an SSD head as one matrix, M = L ∘ (C Bᵀ) ([SSD] Section 5.1).
+
+    Args:
+        log_a: logarithms of the decays, (T,).
+        B, C: write and read vectors, (T, N).
+
+    Returns:
+        M, (T, T); `M @ X` is what `recurrence` computes.
+
+    Raises:
+        ValueError: Shapes that do not belong together.
+
+    """
+    _expect(B.shape == C.shape, f"B of C's shape {(*C.shape,)}", (*B.shape,))
+    _expect(len(B) == len(log_a), f"B of {len(log_a)} rows", len(B))
+    M: Tensor = decay_mask(log_a) * (C @ B.T)
+    return M
+
+
+def softmax_matrix(Q: Tensor, K: Tensor) -> Tensor:
+    """Causal softmax attention weights of queries and keys, (T, T)."""
+    _expect(Q.shape == K.shape, f"K of Q's shape {(*Q.shape,)}", (*K.shape,))
+    scores = Q @ K.T / Q.shape[1] ** 0.5
+    future = torch.ones_like(scores, dtype=torch.bool).triu(1)
+    weights: Tensor = scores.masked_fill(future, -torch.inf).softmax(-1)
+    return weights
+
+
+# The state as a bottleneck
+
+
+def past_to_future(M: Tensor, split: int) -> Tensor:
+    """Cut out the block through which the past reaches the future.
+
+    Args:
+        M: sequence map, (T, T).
+        split: first token of the future, 0 < split < T.
+
+    Returns:
+        M[split:, :split], (T - split, split).
+
+    Raises:
+        ValueError: M is not square, or one side of the split is empty.
+
+    """
+    square = M.ndim == 2 and M.shape[0] == M.shape[1]
+    _expect(square, "a square M", tuple(M.shape))
+    _expect(0 < split < len(M), f"0 < split < {len(M)}", split)
+    return M[split:, :split]
+
+
+def through_state(
+    log_a: Tensor, B: Tensor, C: Tensor, split: int
+) -> tuple[Tensor, Tensor]:
+    """Factor the past-to-future block through the state ([SSD] Eq. 5).
+
+    Returns:
+        read, (T - split, N), and write, (N, split): `write @ X[:split]` is
+        the state after the past, and `read @ write` is the block.
+
+    """
+    L = decay_mask(log_a)
+    past_to_future(L, split)  # checks the split
+    write = (L[split - 1, :split, None] * B[:split]).T
+    since = (L[split:, split] * log_a[split].exp())[:, None]
+    return since * C[split:], write
+
+
+def check_invisible(
+    answer: Callable[[Tensor, Tensor, Tensor, int], Tensor],
+) -> str:
+    """Check an answer to the exercise "a past that no future can see".
+
+    Args:
+        answer: takes log_a, B, C and split; returns a change of the past of
+            length 1, (split,), that leaves all later outputs as they are.
+
+    Raises:
+        AssertionError: What is wrong with the answer.
+
+    """
+    generator = torch.Generator().manual_seed(5)
+    for length, state, split in [(24, 3, 8), (40, 6, 30)]:
+        log_a, B, C = random_head(length, state, generator)
+        change = answer(log_a, B, C, split)
+        shape = tuple(change.shape)
+        assert shape == (split,), f"expected shape ({split},), got {shape}"
+        size = float(change.norm())
+        assert abs(size - 1) < 1e-9, f"expected length 1, got {size}"
+        seen = past_to_future(ssd_matrix(log_a, B, C), split) @ change
+        largest = float(seen.abs().max())
+        assert largest < 1e-9, f"a later output moves by {largest:.2g}"
+    return "correct: no later output moves"
