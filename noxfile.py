@@ -148,17 +148,21 @@ def latex_pdf(session: nox.Session) -> None:
             " through Chromium with `nox -s pdf -- --quick`."
         )
     out = sphinx(session, "latex")
-    name = PDF.stem
+    made = out / PDF.name
+    made.unlink(missing_ok=True)
     with timed(session, "typesetting"), session.chdir(out):
         session.run(
-            *("latexmk", "-lualatex", "-interaction=nonstopmode"),
-            *("-halt-on-error", "-silent", f"{name}.tex"),
+            *("latexmk", "-lualatex", "-interaction=nonstopmode", "-silent"),
+            *("-halt-on-error", str(made.with_suffix(".tex"))),
             env=build_environment(),
             external=True,
+            success_codes=range(256),  # what went wrong, the judge says
         )
     judge = ROOT / "book" / "_ext" / "latex_log.py"
-    run(session, "python", str(judge), str(out / f"{name}.log"))
-    publish(out / f"{name}.pdf", PDF)
+    run(session, "python", str(judge), str(made.with_suffix(".log")))
+    if not made.is_file():
+        session.error(f"latexmk made no PDF; see {made.with_suffix('.log')}")
+    publish(made, PDF)
 
 
 def quick_pdf(session: nox.Session) -> None:

@@ -68,6 +68,8 @@ math_macros = {
 # Pages and their cells
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 nb_render_markdown_format = "myst"
+nb_code_prompt_show = "Show the code"
+nb_code_prompt_hide = "Hide the code"
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(HERE.parent / "_build" / "execution-cache")
 nb_execution_in_temp = True

@@ -14,6 +14,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+from jupyter_cache import get_cache
 from jupyter_cache.executors.utils import ExecutionResult
 from myst_nb.core.execute import cache
 from nbclient import NotebookClient
@@ -24,15 +25,16 @@ from nbclient.exceptions import (
 )
 from nbformat import NotebookNode
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.util import logging
 from sphinx.util.typing import ExtensionMetadata
-from traitlets.config import Config
+from traitlets.config import Config as Settings
 
 logger = logging.getLogger(__name__)
 
 KERNEL = Path(__file__).parents[1] / "_kernel"  # its sitecustomize.py
 # encrypted, since ipykernel otherwise warns that other users could listen
-ENCRYPTED = Config({"KernelManager": {"transport_encryption": "auto"}})
+ENCRYPTED = Settings({"KernelManager": {"transport_encryption": "auto"}})
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -142,11 +144,19 @@ def run_page(
     return ExecutionResult(nb, cwd, time.perf_counter() - start, error)
 
 
+def make_cache(app: Sphinx) -> None:
+    """Make the cache's database before parallel workers all try to."""
+    path = app.env.mystnb_config.execution_cache_path
+    get_cache(path).get_cache_limit()
+
+
+def drop_reports_of_myst_nb(app: Sphinx, config: Config) -> None:
+    """Our report of a failing cell replaces the two of myst-nb."""
+    config.suppress_warnings.append("mystnb.exec")
+
+
 def setup(app: Sphinx) -> ExtensionMetadata:
     cache.single_nb_execution = partial(run_page, app)
-    # our report replaces these two of myst-nb's
-    app.connect(
-        "config-inited",
-        lambda app, config: config.suppress_warnings.append("mystnb.exec"),
-    )
+    app.connect("config-inited", drop_reports_of_myst_nb)
+    app.connect("builder-inited", make_cache, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -119,4 +119,3 @@ def test_everything_is_locked():
     wanted = [*project["dependencies"], *(x for e in extras for x in e)]
     names = {re.match(r"[\w-]+", text)[0] for text in wanted}
     assert names <= {name.replace("_", "-").lower() for name in locked}
-
