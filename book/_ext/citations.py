@@ -16,7 +16,6 @@ from pybtex.plugin import register_plugin
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
-from sphinx.errors import ExtensionError
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
@@ -27,6 +26,7 @@ from sphinxcontrib.bibtex.citation_target import parse_citation_targets
 from sphinxcontrib.bibtex.domain import BibtexDomain, Citation, get_docnames
 from sphinxcontrib.bibtex.nodes import bibliography
 
+from honest_build import stop
 from works import CiteStyle, WorkStyle, all_authors, faults
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def check_bibfiles(app: Sphinx) -> None:
     for name in app.config.bibtex_bibfiles:
         path = Path(app.confdir, name).resolve()
         for line, fault in faults(path.read_text(encoding="utf-8")):
-            raise ExtensionError(f"{path}:{line}: {fault}")
+            stop(path, line, fault)
 
 
 class CiteDomain(BibtexDomain):

@@ -20,10 +20,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from IPython.core.inputtransformer2 import TransformerManager
-from myst_nb.core.read import read_myst_markdown_notebook
+from myst_nb.core.read import (
+    MystMetadataParsingError,
+    read_myst_markdown_notebook,
+)
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.typing import ExtensionMetadata
+
+from honest_build import stop
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +50,35 @@ def code_of(page: str) -> str:
     cells = read_myst_markdown_notebook(page).cells
     code = [cell.source for cell in cells if cell.cell_type == "code"]
     to_python = TransformerManager().transform_cell  # %magic and !shell
-    return "\n".join(map(to_python, code))
+    return "\n".join(filter(is_python, map(to_python, code)))
+
+
+def is_python(code: str) -> bool:
+    """Whether it parses. If not it fails when it runs, whatever the key."""
+    try:
+        ast.parse(code)
+    except SyntaxError:
+        return False
+    return True
+
+
+def refuse_unreadable(
+    app: Sphinx, env: BuildEnvironment, docnames: list[str]
+) -> None:
+    """Stop at a cell whose options are no YAML, before Sphinx trips on it."""
+    for page in (env.doc2path(docname) for docname in docnames):
+        try:
+            code_of(Path(page).read_text(encoding="utf-8"))
+        except MystMetadataParsingError as error:
+            text = " ".join(str(error).split())
+            where = re.search(r"at line (\d+)", text)
+            what = re.search(r"msg='([^']*)'", text)
+            stop(
+                page,
+                int(where[1]) if where else 1,
+                f"{what[1] if what else text}. A text with a colon in it needs"
+                ' quotes, or a block: "caption: |" with the text below',
+            )
 
 
 class Package:
@@ -103,6 +137,7 @@ class Package:
             seen.add(file)
             if file.suffix == ".py":
                 text = file.read_text(encoding="utf-8")
+                text = text if is_python(text) else ""
                 todo |= set(self.named_in(text, self.home(file))) - seen
         return seen
 
@@ -151,6 +186,7 @@ def clean_notebook(app: Sphinx, doctree: object) -> None:
 def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_config_value("execution_package", "snippets", "env", [str])
     app.add_config_value("execution_versions", versions(), "env", [str])
+    app.connect("env-before-read-docs", refuse_unreadable)
     app.connect("source-read", put_key)
     app.connect("doctree-read", clean_notebook)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -6,9 +6,14 @@ command would succeed without the warning. A marker stands in the doctree
 folder while a build runs and stays there unless the build ends without a
 single warning; a build that finds it forgets what was read and reads every
 page anew. The results of cells are kept elsewhere, so this costs seconds.
+
+What makes reading pages pointless, a page or a file that can't be parsed,
+stops the build at once with the one message that matters.
 """
 
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 from sphinx.application import ENV_PICKLE_FILENAME, Sphinx
 from sphinx.config import Config
@@ -23,6 +28,12 @@ def forget_unfinished(app: Sphinx, config: Config) -> None:
         Path(app.doctreedir, ENV_PICKLE_FILENAME).unlink(missing_ok=True)
     marker.parent.mkdir(parents=True, exist_ok=True)
     marker.touch()
+
+
+def stop(file: Path | str, line: int, message: str) -> NoReturn:
+    """End the build; as an exception, Sphinx would bury it in a report."""
+    print(f"{file}:{line}: ERROR: {message}", file=sys.stderr)
+    raise SystemExit(2)
 
 
 def finish(app: Sphinx, error: Exception | None) -> None:

@@ -22,8 +22,8 @@ Names::
 
 One head, one sequence, no batch, as the equations are written. Nothing here
 is trained and nothing is fast. The official code is state-spaces/mamba; its
-`ssd_minimal.py` is the paper's Listing 1, which works on chunks of tokens and
-carries batch and head axes.
+`ssd_minimal.py` is the paper's Listing 1 with a stable `segsum`. It works on
+chunks of tokens and carries batch and head axes.
 """
 
 from collections.abc import Callable
@@ -43,15 +43,9 @@ def _expect(condition: bool, expected: str, got: object) -> None:
 
 
 def attention_step(q: Tensor, K: Tensor, V: Tensor) -> Tensor:
-    """Attend from one query to a cache of T tokens.
+    """Attend from a query (N,) to a cache of T keys (T, N) and values (T, P).
 
-    Args:
-        q: query, (N,).
-        K, V: the KV cache, (T, N) and (T, P).
-
-    Returns:
-        The output of this token, (P,).
-
+    Returns the output of this token, (P,).
     """
     scores = q[None, :] @ K.T / q.shape[0] ** 0.5  # (1, T)
     y: Tensor = (scores.softmax(-1) @ V)[0]
@@ -61,19 +55,10 @@ def attention_step(q: Tensor, K: Tensor, V: Tensor) -> Tensor:
 def recurrent_step(
     H: Tensor, a: Tensor, b: Tensor, c: Tensor, x: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Fold one token into the state, then read the state.
+    """Fold an input x (P,) into the state H (N, P), then read it.
 
-    H' = diag(a) H + b xᵀ and y = H'ᵀ c ([SSD] Eq. 2, for all P channels).
-
-    Args:
-        H: state, (N, P).
-        a: decay, (N,), or (1,) when all N entries share it.
-        b, c: write and read vectors, (N,).
-        x: input, (P,).
-
-    Returns:
-        The new state, (N, P), and the output of this token, (P,).
-
+    H' = diag(a) H + b xᵀ and y = H'ᵀ c ([SSD] Eq. 2, for P channels). The
+    decay a is (N,), or (1,) when all N entries share it; b and c are (N,).
     """
     H = a[:, None] * H + b[:, None] @ x[None, :]  # forget, then write
     return H, (c[None, :] @ H)[0]  # read
@@ -94,9 +79,7 @@ def matmul_flops(step: Callable[..., object], *inputs: Tensor) -> int:
 def next_token_flops(length: int, state: int, channels: int) -> list[int]:
     """Count the next token's work after `length` tokens, for one head.
 
-    Returns:
-        Operations of attention with a KV cache, and of a recurrence.
-
+    Returns the operations of attention with a KV cache, and of a recurrence.
     """
 
     def shaped(*shape: int) -> Tensor:
@@ -125,21 +108,11 @@ def _check_hold(A: Tensor, B: Tensor, dt: Tensor) -> None:
 
 
 def discretize(A: Tensor, B: Tensor, dt: Tensor) -> tuple[Tensor, Tensor]:
-    """Solve h' = A h + B x exactly while x is held for a time dt.
+    """Solve h' = A h + B x exactly while x is held for times dt (T,).
 
-    The zero-order hold of a diagonal A ([Mamba] Eq. 4).
-
-    Args:
-        A: diagonal of the state matrix, (N,), all negative.
-        B: write vector, (N,) or one per token, (T, N).
-        dt: how long each token is held, (T,), not negative.
-
-    Returns:
-        Decay Ā and write vector B̄ of each token, both (T, N).
-
-    Raises:
-        ValueError: A state that grows, a negative time, or wrong shapes.
-
+    The zero-order hold ([Mamba] Eq. 4) of a diagonal A (N,) < 0; B is (N,),
+    or (T, N). Returns Ā and B̄, (T, N). ValueError: A grows, dt is negative,
+    or shapes do not fit.
     """
     _check_hold(A, B, dt)
     dtA = dt[:, None] * A  # (T, N)
@@ -147,21 +120,11 @@ def discretize(A: Tensor, B: Tensor, dt: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def recurrence(a: Tensor, B: Tensor, C: Tensor, X: Tensor) -> Tensor:
-    """Run a state space model one token after the other.
+    """Run a state space model one token after the other, from H = 0.
 
-    H_t = diag(a_t) H_{t-1} + B_t X_tᵀ and Y_t = H_tᵀ C_t, from H = 0.
-
-    Args:
-        a: decays, (T, N) for a diagonal A, (T, 1) for a scalar one (SSD).
-        B, C: write and read vectors, (T, N).
-        X: inputs, (T, P).
-
-    Returns:
-        Outputs, (T, P).
-
-    Raises:
-        ValueError: Shapes that do not belong together.
-
+    H_t = diag(a_t) H_{t-1} + B_t X_tᵀ and Y_t = H_tᵀ C_t ([SSD] Eq. 2). The
+    decays a are (T, N) for a diagonal A, (T, 1) for a scalar one (SSD); B and
+    C are (T, N), X and the returned Y (T, P). ValueError: shapes do not fit.
     """
     _expect(B.ndim == 2, "B of shape (T, N)", tuple(B.shape))
     t, n = B.shape
@@ -183,22 +146,12 @@ def recurrence(a: Tensor, B: Tensor, C: Tensor, X: Tensor) -> Tensor:
 def marked_stream(
     streams: int, length: int, rate: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw noise in which some values are marked; the last marked one counts.
+    """Draw streams of noise in which the last marked value counts.
 
-    A one-item version of the selective copying task ([Mamba] Section 3.1).
-
-    Args:
-        streams, length: how many streams, and how many tokens in each.
-        rate: probability that a token is marked; the first always is.
-        generator: source of randomness.
-
-    Returns:
-        Values (standard normal), marks (0 or 1) and targets (the value at the
-        most recent mark), each (streams, length).
-
-    Raises:
-        ValueError: A rate outside (0, 1].
-
+    A one-item version of the selective copying task ([Mamba] Section 3.1). A
+    token is marked with probability `rate`, the first always. Returns values
+    (standard normal), marks (0 or 1) and targets (the value at the most
+    recent mark), each (streams, length). ValueError: a rate outside (0, 1].
     """
     _expect(0 < rate <= 1, "0 < rate <= 1", rate)
     shape = (streams, length)
@@ -211,15 +164,10 @@ def marked_stream(
 
 
 def lags(U: Tensor) -> Tensor:
-    """Lay out what a causal convolution may look at.
+    """Lay out what a causal convolution of U (streams, T, channels) sees.
 
-    Args:
-        U: inputs, (streams, T, channels).
-
-    Returns:
-        For each token its own inputs and all earlier ones, newest first,
-        zeros before the start: (streams, T, channels * T).
-
+    Returns for each token its inputs and all earlier ones, newest first,
+    zeros before the start: (streams, T, channels * T).
     """
     _expect(U.ndim == 3, "U of shape (streams, T, channels)", tuple(U.shape))
     length = U.shape[1]
@@ -228,18 +176,12 @@ def lags(U: Tensor) -> Tensor:
 
 
 def best_kernel(U: Tensor, target: Tensor) -> Tensor:
-    """Find the causal convolution kernel with the smallest squared error.
+    """Find the causal convolution with the smallest squared error.
 
-    No time-invariant state space model can fit better, whatever its size: all
-    of them are causal convolutions ([Mamba] Eq. 3).
-
-    Args:
-        U: inputs, (streams, T, channels).
-        target: wanted outputs, (streams, T).
-
-    Returns:
-        Kernel, (channels * T,); `lags(U) @ kernel` applies it.
-
+    From inputs U (streams, T, channels) to a target (streams, T), by least
+    squares. No linear time-invariant state space model can fit better,
+    whatever its size: all of them are causal convolutions ([Mamba] Eq. 3).
+    Returns the kernel, (channels * T,); `lags(U) @ kernel` applies it.
     """
     rows = lags(U).flatten(0, 1)
     fit: Tensor = torch.linalg.lstsq(rows, target.reshape(-1, 1)).solution
@@ -247,15 +189,9 @@ def best_kernel(U: Tensor, target: Tensor) -> Tensor:
 
 
 def leaky_hold(x: Tensor, dt: Tensor) -> Tensor:
-    """Run the smallest state space model: h' = -h + x, read as it is.
+    """Run h' = -h + x, the smallest SSM, on tokens x held for dt.
 
-    Args:
-        x: tokens, (T,).
-        dt: how long each is held, (T,).
-
-    Returns:
-        The state after each token, (T,).
-
+    Both are (T,), and so is the result, the state after each token.
     """
     one = torch.ones(1, dtype=x.dtype)
     a, B = discretize(-one, one, dt)  # A = -1, B = 1
@@ -263,18 +199,10 @@ def leaky_hold(x: Tensor, dt: Tensor) -> Tensor:
 
 
 def selective_hold(values: Tensor, marks: Tensor, gain: float = 40) -> Tensor:
-    """Hold the last marked value, by a choice of dt made from the mark.
+    """Hold the last marked value of a stream: values and marks, (T,).
 
-    A softplus of a linear function, as in [Mamba] Section 3.2; its weights
-    are set by hand.
-
-    Args:
-        values, marks: one stream, (T,) each.
-        gain: weight of the mark; 0 makes the model time-invariant.
-
-    Returns:
-        The state after each token, (T,).
-
+    dt is a softplus of a linear function of the token ([Mamba] Section 3.2),
+    whose weights are set by hand; with gain 0 the model is time-invariant.
     """
     dt = softplus(gain * (marks - 0.5))  # marked: long; unmarked: almost 0
     return leaky_hold(values, dt)
@@ -286,11 +214,9 @@ def selective_hold(values: Tensor, marks: Tensor, gain: float = 40) -> Tensor:
 def random_head(
     length: int, state: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw the parameters of one SSD head.
+    """Draw one SSD head: decays between 0.7 and 1, normal B and C.
 
-    Returns:
-        log_a, (T,), with decays between 0.7 and 1; B and C, (T, N), normal.
-
+    Returns log_a, (T,), and B and C, (T, N), for T = length, N = state.
     """
     uniform = torch.rand(length, generator=generator, dtype=torch.float64)
     B, C = torch.randn(
@@ -305,41 +231,24 @@ def _check_decays(log_a: Tensor) -> None:
 
 
 def decay_mask(log_a: Tensor) -> Tensor:
-    """Build L, with L[i, j] = a_i a_{i-1} ... a_{j+1} for i >= j, else 0.
+    """Build L (T, T): L[i, j] = a_i a_{i-1} ... a_{j+1}, 0 for i < j.
 
-    Each entry adds up its own logarithms, as `segsum` in the official code.
-    Differences of one running sum would lose digits on long sequences and
-    give NaN for a decay of exactly 0.
-
-    Args:
-        log_a: logarithms of the decays, (T,); -inf forgets everything.
-
-    Returns:
-        L, (T, T), lower triangular with ones on the diagonal.
-
-    Raises:
-        ValueError: A decay above 1, or a wrong shape.
-
+    Each entry sums its own log_a, as the official code's `segsum`:
+    differences of one running sum would lose digits on long sequences, and
+    give NaN for a decay of 0. ValueError: log_a is not (T,), or above 0.
     """
     _check_decays(log_a)
     terms = log_a[:, None].expand(-1, len(log_a))  # row k holds log a_k
     below = torch.ones_like(terms, dtype=torch.bool).tril(-1)  # k > j
+    # down column j: sums over k = j+1 ... i
     return terms.masked_fill(~below, 0).cumsum(0).exp().tril()
 
 
 def ssd_matrix(log_a: Tensor, B: Tensor, C: Tensor) -> Tensor:
     """Write an SSD head as one matrix, M = L ∘ (C Bᵀ) ([SSD] Section 5.1).
 
-    Args:
-        log_a: logarithms of the decays, (T,).
-        B, C: write and read vectors, (T, N).
-
-    Returns:
-        M, (T, T); `M @ X` is what `recurrence` computes.
-
-    Raises:
-        ValueError: Shapes that do not belong together.
-
+    `M @ X` is what `recurrence` computes. log_a is (T,), B and C are (T, N).
+    ValueError: shapes do not fit.
     """
     _expect(B.shape == C.shape, f"B of C's shape {(*C.shape,)}", (*B.shape,))
     _expect(len(B) == len(log_a), f"B of {len(log_a)} rows", len(B))
@@ -360,18 +269,10 @@ def softmax_matrix(Q: Tensor, K: Tensor) -> Tensor:
 
 
 def past_to_future(M: Tensor, split: int) -> Tensor:
-    """Cut out the block through which the past reaches the future.
+    """Cut out the block M[split:, :split] that leads past to future.
 
-    Args:
-        M: sequence map, (T, T).
-        split: first token of the future, 0 < split < T.
-
-    Returns:
-        M[split:, :split], (T - split, split).
-
-    Raises:
-        ValueError: M is not square, or one side of the split is empty.
-
+    M is (T, T), and 0 < split < T is the first token of the future.
+    ValueError: M is not square, or one side of the split is empty.
     """
     square = M.ndim == 2 and M.shape[0] == M.shape[1]
     _expect(square, "a square M", tuple(M.shape))
@@ -384,10 +285,8 @@ def through_state(
 ) -> tuple[Tensor, Tensor]:
     """Factor the past-to-future block through the state ([SSD] Eq. 5).
 
-    Returns:
-        read, (T - split, N), and write, (N, split): `write @ X[:split]` is
-        the state after the past, and `read @ write` is the block.
-
+    Returns read (T - split, N) and write (N, split): `write @ X[:split]` is
+    the state after the past, and `read @ write` is the block.
     """
     L = decay_mask(log_a)
     past_to_future(L, split)  # checks the split
@@ -401,13 +300,9 @@ def check_invisible(
 ) -> str:
     """Check an answer to the exercise "a past that no future can see".
 
-    Args:
-        answer: takes log_a, B, C and split; returns a change of the past of
-            length 1, (split,), that leaves all later outputs as they are.
-
-    Raises:
-        AssertionError: What is wrong with the answer.
-
+    The answer takes log_a, B, C and split and returns a change of the past,
+    (split,), of norm 1, that leaves all later outputs as they are.
+    AssertionError: what is wrong with it.
     """
     generator = torch.Generator().manual_seed(5)
     for length, state, split in [(24, 3, 8), (40, 6, 30)]:

@@ -117,6 +117,18 @@ class TestSelection:
         expected = (1 - self.RATE) ** torch.arange(12).double()
         torch.testing.assert_close(kernel[:12], expected, rtol=0, atol=0.06)
 
+    def test_it_overshoots_where_marks_crowd(self, stream) -> None:
+        """On a mark it says the new number plus what is left of the old."""
+        values, marks, target = stream
+        U = (values * marks)[..., None]
+        said = ssm.lags(U) @ ssm.best_kernel(U[:400], target[:400])
+        crowded = marks[:, 1:] * marks[:, :-1] > 0
+        error, old = (said - target)[:, 1:][crowded], target[:, :-1][crowded]
+        left = float((error * old).mean() / (old * old).mean())
+        assert left == pytest.approx(1 - self.RATE, abs=0.1)
+        selective = target[:, 1:][crowded] - values[:, 1:][crowded]
+        assert not selective.any()  # control: the task itself clears
+
     def test_selection_misses_nothing(self, stream) -> None:
         assert self.selective(stream, gain=40) < 1e-9
         assert self.selective(stream, gain=0) > 0.5  # control: no selection
@@ -138,6 +150,18 @@ class TestTheRecurrenceIsAMatrix:
         swapped = ssm.ssd_matrix(log_a, C, B)  # control: keys for queries
         for wrong in (shifted, swapped, M.T):
             assert float((wrong @ X - Y).abs().max()) > 0.1
+
+    def test_the_matrix_is_strong_near_the_diagonal(self, seed: int) -> None:
+        log_a, B, C, _ = head(seed)
+
+        def size(M: Tensor, near: int, far: int) -> float:
+            band = [M.diagonal(-lag) for lag in range(near, far)]
+            return float(torch.cat(band).abs().mean())
+
+        M = ssm.ssd_matrix(log_a, B, C)
+        assert size(M, 0, 4) > 3 * size(M, 16, 24)
+        flat = ssm.ssd_matrix(0 * log_a, B, C)  # control: nothing fades
+        assert size(flat, 0, 4) < 3 * size(flat, 16, 24)
 
     def test_three_tokens_unrolled(self, seed: int) -> None:
         """The display equation, term by term."""

@@ -224,8 +224,8 @@ def test_build_stops_at_a_repeated_key(book):
     again = BIB.count("\n") + 2
     built = book.build()
     assert built.code == 2
-    place = f"{path.resolve()}:{again}: dao2024transformers"
-    (message,) = re.findall(r"ExtensionError: (.*)", built.log)
+    place = f"{path.resolve()}:{again}: ERROR: dao2024transformers"
+    (message,) = re.findall(r".*: ERROR: .*", built.log)
     assert message.startswith(f"{place} stands in line 2 too")
     assert "WARNING" not in built.log
     assert not list(built.out.glob("*.html"))

@@ -111,6 +111,32 @@ def test_a_page_without_the_kernelspec_line_is_refused(tiny):
     assert "index.md:1: WARNING: this page has code cells" in result.log
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("1 + 1", "---\ncaption: held: for long\n---\n1 + 1", 8),
+        ("kernelspec: {", "kernelspec: {{", 1),
+    ],
+)
+def test_options_that_are_no_yaml_stop_the_build(tiny, old, new, line):
+    tiny.configure("myst_nb", "execution_key", execution_package="sphinx")
+    page = PAGE.format(title="T", code="1 + 1").replace(old, new)
+    path = tiny.write("index.md", page)
+    result = tiny.build()
+    assert result.code == 2
+    (message,) = [x for x in result.log.splitlines() if "ERROR" in x]
+    assert message.startswith(f"{path}:{line}: ERROR:")
+    assert "needs quotes" in message
+    assert "Traceback" not in result.log
+
+
+def test_a_syntax_error_fails_as_the_cell_that_it_is(book):
+    book.write("other.md", PAGE.format(title="Two", code="print('half"))
+    result = book.build()
+    assert result.code == 1
+    assert "other.md:8: WARNING: cell 1 of 1 failed with Synt" in result.log
+
+
 def test_imports_are_followed_in_every_form(tmp_path, monkeypatch):
     package = tmp_path / "pkg"
     files = {
