@@ -17,6 +17,7 @@ from pathlib import Path
 from jupyter_cache import get_cache
 from jupyter_cache.executors.utils import ExecutionResult
 from myst_nb.core.execute import cache
+from myst_nb.sphinx_ import NbMetadataCollector
 from nbclient import NotebookClient
 from nbclient.exceptions import (
     CellExecutionError,
@@ -26,6 +27,7 @@ from nbclient.exceptions import (
 from nbformat import NotebookNode
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.typing import ExtensionMetadata
 from traitlets.config import Config as Settings
@@ -150,6 +152,17 @@ def make_cache(app: Sphinx) -> None:
     get_cache(path).get_cache_limit()
 
 
+def stop_after_failures(app: Sphinx, env: BuildEnvironment) -> None:
+    """Don't write pages when cells failed: what lacks would be reported."""
+    runs = {
+        page: NbMetadataCollector.get_exec_data(env, page)
+        for page in env.found_docs
+    }
+    failed = [page for page, run in runs.items() if run and run["error"]]
+    if failed:
+        raise SystemExit(f"no book: cells failed in {', '.join(failed)}")
+
+
 def drop_reports_of_myst_nb(app: Sphinx, config: Config) -> None:
     """Our report of a failing cell replaces the two of myst-nb."""
     config.suppress_warnings.append("mystnb.exec")
@@ -159,4 +172,5 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     cache.single_nb_execution = partial(run_page, app)
     app.connect("config-inited", drop_reports_of_myst_nb)
     app.connect("builder-inited", make_cache, priority=900)
+    app.connect("env-updated", stop_after_failures)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -3,7 +3,7 @@
 jupyter-cache keys a page's results on its cells and its kernelspec. A page
 that calls `snippets.ssm` would go on showing old results after `ssm.py` was
 edited. So before a page is read, the sources that its cells reach through
-imports of `snippets`, the recorded weights and data that they name, and the
+imports of `snippets`, the recorded weights and texts that they name, and the
 versions of what computes are digested, and the digest goes into the page's
 kernelspec, where it becomes part of the key. Reverting an edit brings the old
 digest back, and the old results with it.
@@ -34,7 +34,7 @@ from honest_build import stop
 logger = logging.getLogger(__name__)
 
 VERSIONS_OF = ("torch", "numpy", "matplotlib")
-DATA_FOLDERS = ("weights", "data")
+DATA_FOLDERS = ("weights", "texts")
 KERNELSPEC = re.compile(r"^(kernelspec: \{name: python3[^}\n]*)\}", re.M)
 EXPECTED = "kernelspec: {name: python3, display_name: Python 3}"
 
@@ -76,7 +76,7 @@ def refuse_unreadable(
             stop(
                 page,
                 int(where[1]) if where else 1,
-                f"{what[1] if what else text}. A text with a colon in it needs"
+                f"{what[1] if what else text}. A text with a colon needs"
                 ' quotes, or a block: "caption: |" with the text below',
             )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from lesson import front_matter
 
 ROOT = Path(__file__).parents[2]

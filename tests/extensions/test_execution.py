@@ -58,6 +58,7 @@ def test_failures_are_reported_the_second_time_as_the_first(book):
         book.write(f"{name}.md", PAGE.format(code=code))
     for result in [book.build("html", "-jauto") for _ in range(2)]:
         assert result.code == 1
+        assert not list(result.out.glob("*.html"))
         reports = result.log.split("WARNING: cell ")[1:]
         assert len(reports) == len(FAILURES) == result.log.count("WARNING")
         assert "\x1b[" not in "".join(reports[:-1])
