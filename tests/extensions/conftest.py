@@ -53,10 +53,10 @@ class TinyBook:
     def build(
         self, builder: str = "html", *options: str, **env: str
     ) -> Result:
-        """Run `sphinx-build -W -n -T`; env adds environment variables."""
+        """Run `sphinx-build -NWnT`; env adds environment variables."""
         out = self.root / builder
-        command = [sys.executable, "-m", "sphinx", "-b", builder, "-W", "-n"]
-        command += ["-T", "-d", str(self.root / f"doctrees-{builder}")]
+        command = [sys.executable, "-m", "sphinx", "-NWnT", "-b", builder]
+        command += ["-d", str(self.root / f"doctrees-{builder}")]
         command += [*options, str(self.source), str(out)]
         done = subprocess.run(
             command,

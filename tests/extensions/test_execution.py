@@ -51,6 +51,7 @@ FAILURES = {
 }
 
 
+@pytest.mark.slow
 def test_failures_are_reported_the_second_time_as_the_first(book):
     pages = "\n".join(FAILURES)
     book.write("index.md", f"# Book\n\n```{{toctree}}\n{pages}\n```\n")
@@ -67,6 +68,7 @@ def test_failures_are_reported_the_second_time_as_the_first(book):
             assert message in result.log
 
 
+@pytest.mark.slow
 def test_a_mended_page_passes_and_a_broken_one_stays_out_of_the_cache(book):
     book.write("index.md", PAGE.format(code="1/0"))
     assert book.build().code == 1

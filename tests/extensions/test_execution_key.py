@@ -64,6 +64,7 @@ def edit(path, old, new):
     os.utime(path, (before + 10, before + 10))
 
 
+@pytest.mark.slow
 def test_only_the_pages_that_reach_an_edit_run_again(book):
     assert ran(book.build()) == {"index", "other"}
     assert ran(book.build()) == set()
