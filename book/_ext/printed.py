@@ -130,8 +130,19 @@ class BookTranslator(LaTeXTranslator):
         self.body.append("\n")
 
 
+def complete_single_page(app: Sphinx) -> None:
+    """Let the quick copy's builder write what HTML writes.
+
+    sphinx-exercise names visitors for "singlehtml"; from then on Sphinx
+    doesn't look for those of other extensions under "html".
+    """
+    known = app.registry.translation_handlers
+    known["singlehtml"] = known["html"] | known.get("singlehtml", {})
+
+
 def setup(app: Sphinx) -> ExtensionMetadata:
     app.set_translator("latex", BookTranslator)
+    app.connect("builder-inited", complete_single_page)
     book = BookTranslator
     for node, visitors in {
         exercise.exercise_node: (book.visit_exercise, book.depart_exercise),
