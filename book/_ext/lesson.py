@@ -50,7 +50,7 @@ class LessonFacts(SphinxDirective):
             f" {facts['checked']}"
         )
         on_screen = addnodes.only(expr="html")
-        on_screen += self.inline(f" · {notebook}")
+        on_screen += [nodes.Text(" · "), *self.inline(notebook)]
         paragraph += on_screen
         return [paragraph]
 

@@ -50,6 +50,7 @@ def test_the_line(book):
     text = re.sub(r"<[^>]+>", "", line[0])
     for fact in ("Module 5.5: Frontiers", "45 minutes", "Dao", "2026-11"):
         assert fact in text
+    assert "2026-11 · notebook" in text
     notebook = re.search(r'href="(_downloads/[^"]+/page\.ipynb)"', line[0])
     assert (result.out / notebook[1]).is_file()
 
