@@ -29,11 +29,14 @@ extensions = [
     "numbering",
     "citations",
     "inline_figures",
+    "sliders",
     "lesson",
     "build_time_math",
     "math_lint",
     "printed",
     "paper_order",
+    "used_in",
+    "parity_table",
 ]
 exclude_patterns = ["_ext", "_static", "_templates", "_latex", "_kernel"]
 nitpicky = True

@@ -8,6 +8,7 @@ number, with the kernel's own traceback. What is reported here is never
 cached, so it is reported again until it is mended.
 """
 
+import logging
 import os
 import re
 import time
@@ -28,11 +29,11 @@ from nbformat import NotebookNode
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
-from sphinx.util import logging
+from sphinx.util.logging import getLogger
 from sphinx.util.typing import ExtensionMetadata
 from traitlets.config import Config as Settings
 
-logger = logging.getLogger(__name__)
+logger = getLogger(__name__)
 
 KERNEL = Path(__file__).parents[1] / "_kernel"  # its sitecustomize.py
 # encrypted, since ipykernel otherwise warns that other users could listen
@@ -133,6 +134,14 @@ class Run:
         )
 
 
+def spare_the_echo() -> None:
+    """Don't report each number that a page lacks whose cells failed."""
+    for handler in logging.getLogger("sphinx").handlers:
+        handler.addFilter(
+            lambda record: vars(record).get("subtype") != "glue"
+        )
+
+
 def run_page(
     app: Sphinx, nb: NotebookNode, cwd: str, timeout: int, **_: object
 ) -> ExecutionResult:
@@ -141,7 +150,9 @@ def run_page(
     say(run.page, "running")
     start = time.perf_counter()
     error = run.execute(cwd)
-    if error is None and run.seconds:
+    if error:
+        spare_the_echo()
+    elif run.seconds:
         say(run.page, run.summary())
     return ExecutionResult(nb, cwd, time.perf_counter() - start, error)
 

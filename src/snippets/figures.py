@@ -17,15 +17,21 @@ MUTED, GRID and PAPER for all that has no meaning of its own.
 
 At its natural size a figure's text is as large as the page's; one of at most
 the default width stays legible on a phone without scrolling.
+
+A figure that the reader plays with is drawn once for every value that the
+slider can take. It ends its cell with `slider` in place of `show`::
+
+    figures.slider({shots: drawn(shots) for shots in (0, 1, 2, 4)}, "shots")
 """
 
 import base64
+import functools
 import io
 import itertools
 import logging
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -35,6 +41,7 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_mixed import MixedModeRenderer
+from matplotlib.backends.backend_pdf import Op, PdfFile, RendererPdf
 from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex, to_rgb
@@ -44,9 +51,19 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import LogFormatter
+from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike
 
-__all__ = ["Box", "Diagram", "Picture", "axes", "heatmap", "label", "show"]
+__all__ = [
+    "Box",
+    "Diagram",
+    "Picture",
+    "axes",
+    "heatmap",
+    "label",
+    "show",
+    "slider",
+]
 
 # What a color means. Each has 4.5:1 against its ground, so it may color text.
 QUERY = "#0961bb"
@@ -473,14 +490,142 @@ class Picture:
 
 def show(drawing: Figure | Diagram) -> Picture:
     """The last line of a cell: the figure, ready for page and paper."""
-    figure = drawing.figure if isinstance(drawing, Diagram) else drawing
+    figure = figure_of(drawing)
     plain_numbers(figure)
     svg = recolored(drawn_svg(figure))
     refuse_collisions(figure)
     pdf = io.BytesIO()
-    nobody = dict.fromkeys(["Creator", "Producer", "CreationDate"])
-    figure.savefig(pdf, format="pdf", dpi=RASTER, metadata=nobody)
+    figure.savefig(pdf, format="pdf", dpi=RASTER, metadata=NOBODY)
     return Picture(svg, pdf.getvalue(), figure.get_figwidth())
+
+
+def figure_of(drawing: Figure | Diagram) -> Figure:
+    """What matplotlib draws."""
+    return drawing.figure if isinstance(drawing, Diagram) else drawing
+
+
+NOBODY = dict.fromkeys(["Creator", "Producer", "CreationDate"])
+
+
+HEADING = 0.35  # inches above a still, for its value
+HIGHEST = 2.5  # inches of a state, for three of them on a printed page
+
+
+def slider(states: Mapping[Any, Figure | Diagram], label: str) -> Picture:
+    """The last line of a cell: a figure whose states a slider goes through.
+
+    `states` has the figure for each value of what `label` names, in order;
+    they agree in size and limits. The page shows one at a time, from the
+    first on. Paper, and a reader without scripts, get the first, the middle
+    and the last: side by side if they are at most 2.2 inches wide, else one
+    above the other, and then at most 2.5 inches high.
+    """
+    if len(states) < 3:
+        raise ValueError(f"a slider needs 3 states, got {len(states)}")
+    figures = [figure_of(state) for state in states.values()]
+    align(dict(zip(states, figures, strict=True)))
+    width, height = map(float, figures[0].get_size_inches())
+    places, sheet = stills(len(figures), width, height)
+    groups = []
+    for number, (value, figure) in enumerate(
+        zip(states, figures, strict=True)
+    ):
+        name = value if isinstance(value, str) else minus(str(value))
+        group = {"data-state": name, "display": "none"}
+        if number in places:
+            x, y = (72 * inches for inches in places[number])
+            group = {
+                "data-state": name,
+                "transform": f"translate({x:g} {y:g})",
+            }
+            words = f"{label}: {name}"
+            heading = figure.text(0, 1 + 0.07 / height, words, weight="bold")
+            if heading.get_window_extent().width > 72 * width:
+                raise ValueError(f"{words!r} is wider than the state below")
+        groups.append(group)
+    svg = recolored(
+        drawn_svg(*figures, groups=groups),
+        {
+            "viewBox": f"0 0 {72 * sheet[0]:g} {72 * sheet[1]:g}",
+            "width": f"{72 * sheet[0]:g}pt",
+            "height": f"{72 * sheet[1]:g}pt",
+            "preserveAspectRatio": "xMinYMin slice",  # cut off, not shrunk
+            "data-slider": label,
+            "data-size": f"{72 * width:g} {72 * height:g}",
+        },
+    )
+    for figure in figures:
+        refuse_collisions(figure)
+    pdf = drawn_pdf({figures[n]: places[n] for n in places}, sheet)
+    return Picture(svg, pdf, sheet[0])
+
+
+def stills(
+    count: int, width: float, height: float
+) -> tuple[dict[int, tuple[float, float]], tuple[float, float]]:
+    """Where the first, the middle and the last state go on what sheet.
+
+    Places are inches from the top left, under the heading of each state.
+    """
+    shown = 0, count // 2, count - 1
+    if 3 * width <= 1.1 * WIDTH:
+        places = {n: (i * width, HEADING) for i, n in enumerate(shown)}
+        return places, (3 * width, HEADING + height)
+    if height > HIGHEST:
+        raise ValueError(
+            f"a state is {height:g} inches high: three of them share a page "
+            f"in print, so draw it at most {HIGHEST} inches high"
+        )
+    row = HEADING + height
+    places = {n: (0.0, HEADING + i * row) for i, n in enumerate(shown)}
+    return places, (width, 3 * row)
+
+
+def align(figures: Mapping[Any, Figure]) -> None:
+    """Give all states the same axes, so that only what they show moves."""
+    frames = {}
+    for value, figure in figures.items():
+        plain_numbers(figure)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        limits = [[*ax.get_xlim(), *ax.get_ylim()] for ax in figure.axes]
+        size = figure.get_size_inches().tolist()
+        frames[value] = f"size {size}, limits {np.array(limits).tolist()}"
+    first = next(iter(figures))
+    for value, frame in frames.items():
+        if frame != frames[first]:
+            raise ValueError(
+                "the states of a slider need one size and the same limits, "
+                f"set with ax.set(xlim=..., ylim=...): {first!r} has "
+                f"{frames[first]}, {value!r} has {frame}"
+            )
+    for panels in zip(*(fig.axes for fig in figures.values()), strict=True):
+        rooms = [ax.get_position(original=True) for ax in panels]
+        for ax in panels:
+            ax.set_position(functools.reduce(Bbox.intersection, rooms))
+
+
+def drawn_pdf(
+    places: Mapping[Figure, tuple[float, float]], sheet: tuple[float, float]
+) -> bytes:
+    """Figures on one sheet, each at its place, inches from the top left."""
+    out = io.BytesIO()
+    pdf_file, pdf_renderer, mixed_renderer = cast(
+        Any, (PdfFile, RendererPdf, MixedModeRenderer)
+    )
+    file = pdf_file(out, metadata=NOBODY)
+    file.newPage(*sheet)
+    for figure, (x, y) in places.items():
+        width, height = figure.get_size_inches()
+        corner = 72 * x, 72 * (sheet[1] - y - height)
+        file.output(Op.gsave, 1, 0, 0, 1, *corner, Op.concat_matrix)
+        pdf = pdf_renderer(file, RASTER, height, width)
+        figure.draw(mixed_renderer(figure, width, height, RASTER, pdf))
+        pdf.finalize()
+        file.output(Op.grestore)
+    file.finalize()
+    file.close()
+    return out.getvalue()
 
 
 # Says on every subset of a font that the font is old.
@@ -535,15 +680,23 @@ class TextRenderer(RendererSVG):
             super().draw_text(gc, x, y, s, prop, angle, ismath, mtext)  # type: ignore[no-untyped-call]
 
 
-def drawn_svg(figure: Figure) -> str:
-    """The figure in matplotlib's SVG."""
+def drawn_svg(*figures: Figure, groups: Sequence[dict[str, str]] = ()) -> str:
+    """The figures, which share one size, in matplotlib's SVG.
+
+    `groups` has attributes for the group that each of them becomes.
+    """
     out = io.StringIO()
-    width, height = figure.get_size_inches()
+    width, height = figures[0].get_size_inches()
     text_renderer, mixed_renderer = cast(
         Any, (TextRenderer, MixedModeRenderer)
     )
     svg = text_renderer(72 * width, 72 * height, out, image_dpi=RASTER)
-    figure.draw(mixed_renderer(figure, width, height, RASTER, svg))
+    for figure, group in itertools.zip_longest(figures, groups):
+        if group:
+            svg.writer.start("g", group)
+        figure.draw(mixed_renderer(figure, width, height, RASTER, svg))
+        if group:
+            svg.writer.end("g")
     svg.finalize()
     return out.getvalue()
 
@@ -574,8 +727,11 @@ def switching(paint: re.Match[str]) -> str:
     return f"{kind}: {color}; {kind}: {both}"
 
 
-def recolored(svg: str) -> str:
-    """Matplotlib's SVG without what nobody reads, in switching colors."""
+def recolored(svg: str, attributes: Mapping[str, str] | None = None) -> str:
+    """Matplotlib's SVG without what nobody reads, in switching colors.
+
+    `attributes` are set at its root.
+    """
     root = ET.fromstring(svg)
     tint_rasters(root)
     references = ET.tostring(root, encoding="unicode")
@@ -590,7 +746,7 @@ def recolored(svg: str) -> str:
         style = re.sub(r" ?font-family: [^;]*;?", "", node.get("style", ""))
         if style:
             node.set("style", PAINT.sub(switching, style))
-    root.attrib.update(ROOT)
+    root.attrib.update(ROOT | dict(attributes or {}))
     return ET.tostring(root, encoding="unicode")
 
 

@@ -56,10 +56,12 @@ def test_failures_are_reported_the_second_time_as_the_first(book):
     pages = "\n".join(FAILURES)
     book.write("index.md", f"# Book\n\n```{{toctree}}\n{pages}\n```\n")
     for name, (code, _) in FAILURES.items():
-        book.write(f"{name}.md", PAGE.format(code=code))
+        echo = "\nIt lacks {glue:text}`this`, which nobody reports.\n"
+        book.write(f"{name}.md", PAGE.format(code=code) + echo)
     for result in [book.build("html", "-jauto") for _ in range(2)]:
         assert result.code == 1
         assert not list(result.out.glob("*.html"))
+        assert "no book: cells failed in" in result.log
         reports = result.log.split("WARNING: cell ")[1:]
         assert len(reports) == len(FAILURES) == result.log.count("WARNING")
         assert "\x1b[" not in "".join(reports[:-1])
