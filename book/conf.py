@@ -44,6 +44,7 @@ nitpicky = True
 nitpick_ignore_regex = [(r"py:.*", r"(?!snippets\.).*")]
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
+autodoc_type_aliases = {"ArrayLike": "ArrayLike"}
 python_use_unqualified_type_names = True
 numfig = True
 math_numfig = True

@@ -24,6 +24,8 @@ slider can take. It ends its cell with `slider` in place of `show`::
     figures.slider({shots: drawn(shots) for shots in (0, 1, 2, 4)}, "shots")
 """
 
+from __future__ import annotations  # "ArrayLike" in the reference
+
 import base64
 import functools
 import io
@@ -379,7 +381,7 @@ class Diagram:
         color: str = INK,
         width: float | None = None,
         height: float | None = None,
-    ) -> "Box":
+    ) -> Box:
         """Draw a box around `text`, centered at (x, y); fits unless told."""
         lines = text.split("\n")
         width = width or max(map(text_width, lines)) + 0.32
@@ -399,8 +401,8 @@ class Diagram:
 
     def arrow(
         self,
-        a: "Box | tuple[float, float]",
-        b: "Box | tuple[float, float]",
+        a: Box | tuple[float, float],
+        b: Box | tuple[float, float],
         text: str = "",
         *,
         color: str = INK,

@@ -1,14 +1,14 @@
 """Runs that are too slow for a page: recorded once, checked at every use.
 
-A script in training/ makes a run and `save`s it: weights and curves as
+A script in training/ makes a run and calls `save`: weights and curves as
 safetensors, other results as JSON, and in manifest.json how they came about.
 A page shows what was recorded and recomputes a random slice of it live::
 
     run = recorded.load("icl_linear_attention.safetensors")
     glue("seconds", recorded.seconds("icl_linear_attention.safetensors"))
 
-and says "recorded: {glue:text}`seconds:.0f` s on one core". Write the file's
-name out where you load it: by its name the page's cells depend on it.
+and says how long it took on one core, by that number. Write the file's name
+out where you load it: by its name the page's cells depend on it.
 """
 
 import hashlib
