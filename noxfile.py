@@ -30,6 +30,8 @@ HTML = ROOT / "_build" / "html"
 PDF = ROOT / "_build" / "pdf" / "recent-llm-advances.pdf"
 BIN = ROOT / ".nox" / "install" / ("Scripts" if os.name == "nt" else "bin")
 CPU_TORCH = "https://download.pytorch.org/whl/cpu"
+# Sphinx's own notes, and what no page loads
+UNUSED = (".buildinfo", "*.js.map", "fontawesome.js*")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -93,8 +95,7 @@ def publish(made: Path, place: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
     new.parent.mkdir(parents=True, exist_ok=True)
     if made.is_dir():
-        private = shutil.ignore_patterns(".buildinfo")  # Sphinx's notes
-        shutil.copytree(made, new, ignore=private)
+        shutil.copytree(made, new, ignore=shutil.ignore_patterns(*UNUSED))
     else:
         shutil.copyfile(made, new)
     if place.is_dir():
