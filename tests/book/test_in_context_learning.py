@@ -129,7 +129,7 @@ class TestLabels:
         assert float(self.right(run, "true")[:, 0].mean()) > 0.9
 
     def test_labels_count_and_do_not_turn_it_around(self, run) -> None:
-        late = {kind: self.right(run, kind)[:, 8:] for kind in run if
+        late = {kind: self.right(run, kind)[:, 9:] for kind in run if
                 kind != "good"}  # fmt: skip
         mean = {kind: float(hits.mean()) for kind, hits in late.items()}
         assert mean["true"] > mean["random"] > mean["flipped"] > 0.65
@@ -138,13 +138,18 @@ class TestLabels:
         error = float(gap.std() / len(gap) ** 0.5)
         assert float(gap.mean()) > 3 * error
 
+    def test_without_examples_it_always_prefers_one_word(self, run) -> None:
+        first = run["made up"][:, 0].argmax(-1)
+        assert bool((first == 0).all())  # bar
+        assert not bool((run["made up"][:, 9:].argmax(-1) == 0).all())
+
     def test_made_up_words_are_said_and_hardly_understood(self, run) -> None:
         mass = run["made up"].exp().sum(-1).mean(0)
         assert float(mass[0]) < 0.01
         assert float(mass[12]) > 0.7
-        hits = self.right(run, "made up")[:, 8:]
+        hits = self.right(run, "made up")[:, 9:]
         assert 0.5 < float(hits.mean()) < 0.7
-        assert float(self.right(run, "flipped")[:, 8:].mean()) > hits.mean()
+        assert float(self.right(run, "flipped")[:, 9:].mean()) > hits.mean()
 
 
 @pytest.mark.slow
@@ -238,6 +243,8 @@ class TestTwoPlaces:
         assert float(score["opposites"][1]) > 0.7 * float(
             score["opposites"][0]
         )
+        draws = score["opposites"][2:18]  # "I cannot tell the loss from"
+        assert abs(float(score["opposites"][1] - draws.mean())) < draws.std()
 
     def test_head_9_3(self, score) -> None:
         found = 18 + FOUND[1]
