@@ -482,7 +482,7 @@ def attention_back(pattern: Tensor, offset: int, start: int) -> Tensor:
     Args:
         pattern: attention weights, (rows, heads, seq, seq).
         offset: how far back; with L - 1 on a block of length L said twice,
-            this is the prefix-matching score of [Heads].
+            this is like the prefix-matching score of [Heads].
         start: first query that counts, at least `offset`.
 
     Returns:

@@ -132,7 +132,8 @@ class TestLabels:
         late = {kind: self.right(run, kind)[:, 9:] for kind in run if
                 kind != "good"}  # fmt: skip
         mean = {kind: float(hits.mean()) for kind, hits in late.items()}
-        assert mean["true"] > mean["random"] > mean["flipped"] > 0.65
+        assert mean["true"] > max(mean["random"], mean["flipped"])
+        assert min(mean["random"], mean["flipped"]) > 0.65
         # rows are independent, what stands in one row is not
         gap = (late["true"] - late["flipped"]).mean(1)
         error = float(gap.std() / len(gap) ** 0.5)
@@ -264,6 +265,44 @@ class TestTwoPlaces:
 
 @pytest.mark.slow
 @SEEDS
+def test_without_9_3_the_question_comes_back(real, seed: int) -> None:
+    """Even with the task in words, and more so after more examples."""
+    model, tokenizer = real
+    pairs = icl.word_pairs(icl.OPPOSITES)
+    rows = icl.draw_rows(pairs, 12, 9, seeded(200 + seed))
+    prompts = icl.lay_out(tokenizer, rows, "The opposite of {} is", ".\n")
+    asked = torch.tensor([
+        [tokenizer.encode(" " + word)[0] for word, _ in row] for row in rows
+    ])  # fmt: skip
+    with icl.without(model, [FOUND]):
+        said = icl.ask(model, prompts).argmax(-1)
+    repeats = (said == asked).double()
+    assert float(repeats[:, 5:].mean()) > float(repeats[:, :2].mean()) + 0.2
+    whole = icl.right(model, prompts)[:, 5:].double().mean()
+    lesioned = (said == prompts.answers)[:, 5:].double().mean()
+    assert float(whole) > float(lesioned) + 0.2
+
+
+@pytest.mark.slow
+@SEEDS
+def test_no_notes_nothing_to_find(real, seed: int) -> None:
+    """Without head 16.0 the induction scores collapse; so with no other."""
+    model, _ = real
+    ids = icl.repeated_tokens(2, 48, model.config.vocab_size, seeded(seed))
+
+    def top(heads: list[tuple[int, int]]) -> float:
+        with icl.without(model, heads):
+            induction, _ = icl.head_scores(model, ids)
+        return float(induction.flatten().topk(5).values.mean())
+
+    whole = top([])
+    assert top([(16, 0)]) < 0.4 * whole
+    for head in range(1, 9):
+        assert top([(16, head)]) > 0.8 * whole
+
+
+@pytest.mark.slow
+@SEEDS
 def test_two_places_elsewhere(real, seed: int) -> None:
     model, tokenizer = real
     ids = icl.repeated_tokens(2, 48, model.config.vocab_size, seeded(seed))
@@ -365,8 +404,8 @@ class TestOneLayerOneStep:
 
         zero = loss(torch.zeros_like(target))
         assert loss(stepped(1.51)) == pytest.approx(zero / 2, rel=0.06)
-        fitted = icl.ridge(X[:, :-1], Y[:, :-1], 1e-6)
-        assert loss((X[:, -1:] @ fitted.mT)[:, 0]) < 0.01
+        fitted = icl.ridge(X[:, :-1], Y[:, :-1], 1e-12)
+        assert loss((X[:, -1:] @ fitted.mT)[:, 0]) < 1e-6
         E, layer = (
             icl.regression_tokens(X, Y, W0),
             icl.gd_attention(W0, 1, 10),
