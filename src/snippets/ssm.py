@@ -7,6 +7,9 @@ Papers:
 - [Mamba] Gu, Dao 2024, Mamba: Linear-Time Sequence Modeling with Selective
   State Spaces (arXiv 2312.00752)
 - [SSD] Dao, Gu 2024, Transformers are SSMs (arXiv 2405.21060)
+- [Delta] Yang et al. 2024, Parallelizing Linear Transformers with the Delta
+  Rule over Sequence Length (arXiv 2406.06484)
+- [GDN] Yang, Kautz, Hatamizadeh 2025, Gated Delta Networks (arXiv 2412.06464)
 
 Names::
 
@@ -14,7 +17,11 @@ Names::
     T, N, P  T, N, P                      tokens, state size, head dimension
     X, Y     X, Y                         inputs and outputs, (T, P)
     B, C     B, C                         write and read vectors, (T, N)
-    H        h, for all P channels        state, (N, P)
+    k, q     k, q in [Delta], [GDN]       the same for one token, (N,)
+    v        v                            what is written for it, (P,)
+    beta     β in [Delta], [GDN]          how much of an error is corrected
+    chunk    Q in [SSD]                   tokens in a chunk
+    H        h in [SSD], Sᵀ in [Delta]    state, (N, P)
     a        A_t in [SSD], Ā_t in [Mamba] decay, (T, N), or (T, 1) if scalar
     log_a    A * dt in the official code  Δ_t A with a scalar A, (T,)
     dt       Δ                            how long a token is held, (T,)
@@ -22,15 +29,15 @@ Names::
 
 One head, one sequence, no batch, as the equations are written. Nothing here
 is trained and nothing is fast. The official code is state-spaces/mamba; its
-`ssd_minimal.py` is the paper's Listing 1 with a stable `segsum`. It works on
-chunks of tokens and carries batch and head axes.
+`ssd_minimal.py` is the paper's Listing 1 with a stable `segsum`. It computes
+all chunks at once and carries batch and head axes.
 """
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad, softplus
+from torch.nn.functional import normalize, pad, softplus
 from torch.utils.flop_counter import FlopCounterMode
 
 
@@ -293,6 +300,158 @@ def through_state(
     write = (L[split - 1, :split, None] * B[:split]).T
     since = (L[split:, split] * log_a[split].exp())[:, None]
     return since * C[split:], write
+
+
+# Chunks: attention inside, a recurrence between
+
+
+def chunked(
+    log_a: Tensor, B: Tensor, C: Tensor, X: Tensor, chunk: int
+) -> Tensor:
+    """Run an SSD head on chunks of tokens ([SSD] Section 6).
+
+    log_a is (T,), B and C are (T, N), X and the result (T, P).
+    ValueError: chunk < 1.
+    """
+    _expect(chunk >= 1, "chunk >= 1", chunk)
+    H = X.new_zeros(B.shape[1], X.shape[1])  # (N, P)
+    parts = (torch.split(part, chunk) for part in (log_a, B, C, X))
+    outputs = []
+    for a, b, c, x in zip(*parts, strict=True):
+        so_far = a.cumsum(0).exp()[:, None]  # decay since the chunk began
+        to_go = decay_mask(a)[-1][:, None]  # decay until it ends
+        inside = ssd_matrix(a, b, c) @ x  # attention within the chunk
+        outputs.append(inside + so_far * (c @ H))  # and all before it
+        H = so_far[-1] * H + (to_go * b).T @ x  # the only line that waits
+    return torch.cat(outputs)
+
+
+def chunked_work(
+    length: int, chunk: int, state: int, channels: int
+) -> tuple[float, float]:
+    """Count multiply-adds per token of `chunked`, for one head.
+
+    Returns those of its matrix products, as PyTorch counts them, and those
+    of the decaying state, one for each of its numbers and chunk, which no
+    counter sees. (The rest of the element-wise work hardly depends on Q.)
+    """
+    log_a, zero = torch.zeros(length), torch.zeros
+    B, C = zero(length, state), zero(length, state)
+    flops = matmul_flops(
+        lambda: chunked(log_a, B, C, zero(length, channels), chunk)
+    )
+    chunks = -(-length // chunk)
+    return flops / 2 / length, chunks * state * channels / length
+
+
+# Better writes
+
+
+def hebbian_step(
+    H: Tensor, k: Tensor, v: Tensor, a: float | Tensor = 1.0
+) -> Tensor:
+    """Add a pair: a step of size 1 down -⟨Hᵀk, v⟩, after a decay of a."""
+    return a * H + k[:, None] @ v[None, :]
+
+
+def delta_step(
+    H: Tensor, k: Tensor, v: Tensor, beta: float | Tensor = 1.0
+) -> Tensor:
+    """Correct what k recalls: a step of size beta down ½‖Hᵀk − v‖²."""
+    error = v - k @ H  # (P,)
+    return H + beta * k[:, None] @ error[None, :]
+
+
+def gated_delta(
+    a: Tensor, beta: Tensor, K: Tensor, Q: Tensor, V: Tensor
+) -> Tensor:
+    """Run a gated delta rule from H = 0: forget, then correct, then read.
+
+    H_t = (I − β_t k_t k_tᵀ) diag(a_t) H_{t-1} + β_t k_t v_tᵀ and o_t = H_tᵀ
+    q_t. With decays a of shape (T, 1) this is Gated DeltaNet ([GDN] Eq. 10),
+    with (T, N) the recurrence of Kimi Delta Attention, and with ones DeltaNet
+    ([Delta]). beta is (T,), K and Q are (T, N), V and the result (T, P).
+    """
+    H = V.new_zeros(K.shape[1], V.shape[1])
+    outputs = []
+    for a_t, beta_t, k, q, v in zip(a, beta, K, Q, V, strict=True):
+        H = delta_step(a_t[:, None] * H, k, v, beta_t)
+        outputs.append(q @ H)
+    return torch.stack(outputs)
+
+
+# A test of memory
+
+
+def pairs(
+    count: int, state: int, generator: torch.Generator, again: int = 0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw pairs to remember: random unit keys, and values from a book.
+
+    After `count` keys, the first `again` of them come once more, each beside
+    another value than before. Returns the keys (count + again, N), a book of
+    64 random unit values (64, 16), and which of them stands beside each key.
+    ValueError: again > count.
+    """
+    _expect(0 <= again <= count, f"0 <= again <= {count}", again)
+    keys, book = (
+        normalize(
+            torch.randn(rows, size, generator=generator, dtype=torch.float64)
+        )
+        for rows, size in ((count, state), (64, 16))
+    )
+    first = torch.randint(64, (count,), generator=generator)
+    other = torch.randint(1, 64, (again,), generator=generator)
+    second = (first[:again] + other) % 64
+    return torch.cat([keys, keys[:again]]), book, torch.cat([first, second])
+
+
+def remember(
+    K: Tensor, V: Tensor, step: Callable[[Tensor, Tensor, Tensor], Tensor]
+) -> Tensor:
+    """Write pairs K (n, N), V (n, P) one by one, then read with every key.
+
+    `step` writes one pair into a state (N, P). Returns what is read, (n, P).
+    """
+    H = V.new_zeros(K.shape[1], V.shape[1])
+    for k, v in zip(K, V, strict=True):
+        H = step(H, k, v)
+    return K @ H
+
+
+def least_squares(K: Tensor, V: Tensor) -> Tensor:
+    """Read with every key from the state that has least ‖K H − V‖²."""
+    H: Tensor = torch.linalg.pinv(K) @ V
+    return K @ H
+
+
+def attend(K: Tensor, V: Tensor, sharpness: float = 30) -> Tensor:
+    """Read with every key by softmax attention over all pairs."""
+    read: Tensor = (sharpness * K @ K.T).softmax(-1) @ V
+    return read
+
+
+def recall(
+    memory: Callable[[Tensor, Tensor], Tensor],
+    count: int,
+    state: int,
+    generator: torch.Generator,
+    again: int = 0,
+    trials: int = 40,
+) -> tuple[float, float]:
+    """Measure how often the nearest value in the book is the right one.
+
+    `memory` gets keys and values and returns what each key then reads.
+    Averaged over sets of `pairs`; first for the keys that came once, then
+    for those that came again, where the second value is right (NaN if none).
+    """
+    right = []
+    for _ in range(trials):
+        K, book, beside = pairs(count, state, generator, again)
+        nearest = torch.cdist(memory(K, book[beside]), book).argmin(1)
+        right.append((nearest == beside).double())
+    part = torch.stack(right).mean(0)  # by position
+    return float(part[again:count].mean()), float(part[count:].mean())
 
 
 def check_invisible(

@@ -4,6 +4,10 @@ Every claim stands beside a control: the same check with the mechanism taken
 out must fail, else the check says nothing.
 """
 
+import itertools
+import math
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor
@@ -255,3 +259,270 @@ def test_first_order_write_vector_is_off_by_half_a_dt() -> None:
     assert relative == pytest.approx(float(-A * dt[0] / 2), rel=1e-2)
     assert float(exact[1, 0]) == pytest.approx(float(-B / A))
     assert float(dt[1] * B) > 30 * float(exact[1, 0])
+
+
+class TestBothProgramsAtOnce:
+    @SEEDS
+    def test_four_chunks_are_the_recurrence(self, seed: int) -> None:
+        log_a, B, C, X = head(seed)
+        Y = ssm.recurrence(log_a.exp()[:, None], B, C, X)
+        chunked = ssm.chunked(log_a, B, C, X, chunk=6)
+        assert torch.allclose(chunked, Y, rtol=0, atol=1e-12)
+        inside = torch.cat(  # control: no state between the chunks
+            [
+                ssm.chunked(
+                    *(part[i : i + 6] for part in (log_a, B, C, X)), 6
+                )
+                for i in range(0, 24, 6)
+            ]
+        )
+        assert torch.allclose(inside[:6], Y[:6])
+        assert float((inside - Y)[6:].abs().max()) > 0.1
+
+    @SEEDS
+    def test_the_code_has_r_and_w_of_the_bottleneck(self, seed: int) -> None:
+        """A chunk that ends at the cut writes W, the next one reads R."""
+        log_a, B, C, _ = head(seed)
+        read, write = ssm.through_state(log_a, B, C, 12)
+        to_go = ssm.decay_mask(log_a[:12])[-1][:, None]
+        so_far = log_a[12:].cumsum(0).exp()[:, None]
+        torch.testing.assert_close((to_go * B[:12]).T, write)
+        torch.testing.assert_close(so_far * C[12:], read)
+
+    @staticmethod
+    def total(chunk: int, length: int = 240) -> float:
+        return sum(ssm.chunked_work(length, chunk, 64, 64))
+
+    @pytest.mark.parametrize("length", [120, 240])
+    def test_six_is_cheapest_for_any_length(self, length: int) -> None:
+        sizes = [Q for Q in range(1, length + 1) if length % Q == 0]
+        assert min(sizes, key=lambda Q: self.total(Q, length)) == 6
+        assert round(math.sqrt(64 * 64 / (64 + 64)), 1) == 5.7
+        products = [ssm.chunked_work(length, Q, 64, 64)[0] for Q in sizes]
+        assert products == sorted(products)  # control: no decay, no minimum
+
+    def test_the_minimum_is_flat(self) -> None:
+        for Q in (3, 4, 5, 8, 10, 12):
+            assert self.total(Q) < 1.05 * self.total(6)
+        assert self.total(1) > 1.25 * self.total(6)
+        assert self.total(240) > 4 * self.total(6)
+
+    def test_64_costs_1_7_times_as_much(self) -> None:
+        assert self.total(64, 384) / self.total(6, 384) == pytest.approx(
+            1.7, abs=0.05
+        )
+
+    def test_a_token_costs_about_four_n_squared(self) -> None:
+        products, decay = ssm.chunked_work(128, 64, 64, 64)
+        assert products == 4 * 64 * 64
+        assert decay < 0.01 * products
+
+
+@SEEDS
+class TestWritingIsLearning:
+    @pytest.fixture
+    def written(self, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+        generator = torch.Generator().manual_seed(seed)
+        K, book, beside = ssm.pairs(8, 32, generator)
+        H = torch.zeros(32, 16, dtype=torch.float64)
+        for k, v in zip(K, book[beside], strict=True):
+            H = ssm.hebbian_step(H, k, v)
+        return H, K[3], book[(beside[3] + 1) % 64]
+
+    def test_a_full_step_replaces_what_was_there(self, written) -> None:
+        H, k, v = written
+        torch.testing.assert_close(k @ ssm.delta_step(H, k, v), v)
+        once = ssm.delta_step(H, k, v)
+        torch.testing.assert_close(ssm.delta_step(once, k, v), once)
+        for other in (  # controls
+            ssm.delta_step(H, k, v, 0.5),
+            ssm.hebbian_step(H, k, v),
+        ):
+            assert float((k @ other - v).abs().max()) > 0.05
+
+    def test_the_first_loss_asks_for_ever_more(self, written) -> None:
+        H, k, v = written
+        loss = []
+        for _ in range(5):
+            loss.append(-float((k @ H) @ v))
+            H = ssm.hebbian_step(H, k, v)
+        torch.testing.assert_close(
+            torch.tensor(loss).diff(), -torch.ones(4), rtol=0, atol=1e-6
+        )
+
+    @pytest.mark.parametrize("beta", [0.3, 1.0, 2.0])
+    def test_eigenvalues(self, written, beta: float) -> None:
+        _, k, _ = written
+        G = torch.eye(32).double() - beta * torch.outer(k, k)
+        values = torch.linalg.eigvalsh(G).sort().values
+        expected = torch.tensor([1 - beta, *[1.0] * 31]).double()
+        torch.testing.assert_close(values, expected)
+
+    def test_orthonormal_keys(self, written, seed: int) -> None:
+        """Both rules are exact up to N pairs, and neither beyond."""
+        generator = torch.Generator().manual_seed(seed)
+        K = torch.linalg.qr(
+            torch.randn(8, 8, generator=generator, dtype=torch.float64)
+        ).Q
+        V = torch.randn(9, 4, generator=generator, dtype=torch.float64)
+        more = torch.cat([K, torch.ones(1, 8) / math.sqrt(8)])
+        for step in (ssm.hebbian_step, ssm.delta_step):
+            torch.testing.assert_close(ssm.remember(K, V[:8], step), V[:8])
+            read = ssm.remember(more, V, step)
+            assert float((read - V).abs().max()) > 0.1
+
+
+HEBBIAN = partial(ssm.remember, step=ssm.hebbian_step)
+
+
+def delta(beta: float) -> partial:
+    return partial(ssm.remember, step=partial(ssm.delta_step, beta=beta))
+
+
+@SEEDS
+class TestHowMuchFits:
+    COUNTS = (4, 8, 16, 24, 32, 48, 64, 96, 128)
+
+    @pytest.fixture
+    def recall(self, seed: int):
+        generator = torch.Generator().manual_seed(seed)
+        return lambda memory, pairs, rows=32: ssm.recall(
+            memory, pairs, rows, generator
+        )[0]
+
+    def test_attention_never_errs(self, recall) -> None:
+        for pairs in self.COUNTS:
+            assert recall(ssm.attend, pairs) > 0.999
+        blunt = partial(ssm.attend, sharpness=1)  # control
+        assert recall(blunt, 128) < 0.9
+
+    def test_least_squares_holds_as_many_as_rows(self, recall) -> None:
+        assert recall(ssm.least_squares, 32) == 1
+        assert recall(ssm.least_squares, 64) < 0.9
+        assert recall(ssm.least_squares, 128) < 0.5
+        assert recall(ssm.least_squares, 64, rows=64) == 1  # control
+
+    def test_the_order_of_the_curves(self, recall) -> None:
+        for pairs in (32, 48, 64, 96, 128):
+            linear = recall(HEBBIAN, pairs)
+            assert recall(delta(1), pairs) < linear - 0.05
+            assert linear < recall(ssm.least_squares, pairs) - 0.03
+
+    def test_all_states_fall(self, recall) -> None:
+        for memory in (HEBBIAN, delta(1), ssm.least_squares):
+            curve = [recall(memory, pairs) for pairs in self.COUNTS]
+            assert curve[0] > 0.97
+            assert curve[-1] < 0.45
+            for before, after in itertools.pairwise(curve):
+                assert after < before + 0.02
+
+    def test_half_steps_do_as_well_as_linear_attention(self, recall) -> None:
+        linear, half = recall(HEBBIAN, 32), recall(delta(0.5), 32)
+        assert half == pytest.approx(linear, abs=0.06)
+        assert half > recall(delta(1), 32) + 0.08
+
+    def test_each_full_step_disturbs_earlier_pairs(self, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        K, book, beside = ssm.pairs(32, 32, generator)
+        V = book[beside]
+        error = (ssm.remember(K, V, ssm.delta_step) - V).norm(dim=1)
+        assert float(error[-1]) < 1e-12  # the last is exact
+        assert float(error[:8].mean()) > float(error[-8:].mean()) + 0.1
+
+    @pytest.mark.parametrize("load", [0.25, 0.5, 1, 2, 4])
+    def test_only_the_load_counts(self, recall, load: float) -> None:
+        sizes = (16, 32, 64, 128)
+        parts = [recall(HEBBIAN, int(load * N), N) for N in sizes]
+        assert max(parts) - min(parts) < 0.09
+
+    def test_not_the_number_of_pairs(self, recall) -> None:
+        """The control: at 32 pairs, rows make all the difference."""
+        assert recall(HEBBIAN, 32, 128) > recall(HEBBIAN, 32, 16) + 0.3
+
+    def test_the_demo_to_beware_of(self, recall) -> None:
+        """One value channel per pair: any number of pairs."""
+
+        def cheat(K: Tensor, V: Tensor) -> Tensor:
+            one_hot = torch.eye(len(K), dtype=V.dtype)
+            read = ssm.remember(K, one_hot, ssm.hebbian_step)
+            return V[read.argmax(1)]
+
+        assert recall(cheat, 256) == 1
+        assert recall(HEBBIAN, 256) < 0.2  # control: codes in 16 channels
+
+    def test_a_third_of_a_bit_per_number(self, recall) -> None:
+        most = max(n * recall(HEBBIAN, n) for n in self.COUNTS)
+        assert most * 6 / (32 * 16) == pytest.approx(1 / 3, abs=0.12)
+
+
+@SEEDS
+class TestOverwriting:
+    @staticmethod
+    def score(memory, seed: int) -> tuple[float, float]:
+        generator = torch.Generator().manual_seed(seed)
+        return ssm.recall(memory, 16, 32, generator, again=8, trials=200)
+
+    def decay(self, a: float, seed: int) -> tuple[float, float]:
+        step = partial(ssm.hebbian_step, a=a)
+        return self.score(partial(ssm.remember, step=step), seed)
+
+    def test_a_decay_trades_one_for_the_other(self, seed: int) -> None:
+        slow, fast = self.decay(1, seed), self.decay(0.9, seed)
+        assert slow[0] > 0.85
+        assert slow[1] < 0.5
+        assert fast[0] < 0.65
+        assert fast[1] > 0.93
+
+    def test_the_delta_rule_reaches_the_corner(self, seed: int) -> None:
+        best = max(
+            min(self.decay(a, seed)) for a in (0.98, 0.97, 0.96, 0.95, 0.94)
+        )
+        corner = min(self.score(delta(0.5), seed))
+        assert corner > 0.92
+        assert corner > best + 0.05
+
+    def test_beta_is_a_trade_off(self, seed: int) -> None:
+        small, middle, full = (
+            self.score(delta(beta), seed) for beta in (0.1, 0.5, 1)
+        )
+        assert small[1] < middle[1] - 0.2  # too timid to overwrite
+        assert full[0] < middle[0] - 0.08  # disturbs the others
+        assert full[1] > 0.95
+
+    def test_a_small_step_without_the_error_does_not(self, seed) -> None:
+        """The control: write half of the value and correct nothing."""
+
+        def half(H: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            return ssm.hebbian_step(H, k, v / 2)
+
+        assert self.score(partial(ssm.remember, step=half), seed)[1] < 0.5
+
+    def test_attention_without_positions_can_not_say_which(self, seed):
+        once, again = self.score(ssm.attend, seed)
+        assert once > 0.999
+        assert again == pytest.approx(0.5, abs=0.1)
+
+
+class TestParity:
+    @staticmethod
+    def state(bits: tuple[int, ...], size: float) -> float:
+        H, k, nothing = torch.ones(1, 1), torch.ones(1), torch.zeros(1)
+        for bit in bits:
+            H = ssm.delta_step(H, k, nothing, beta=size * bit)
+        return float(H)
+
+    def test_every_string_of_eight_bits(self) -> None:
+        for bits in itertools.product((0, 1), repeat=8):
+            assert self.state(bits, 2) == (-1) ** sum(bits)
+
+    @pytest.mark.parametrize("size", [0.3, 0.9, 1.0])
+    def test_never_negative_with_smaller_steps(self, size: float) -> None:
+        """The control: positive eigenvalues only shrink."""
+        for bits in itertools.product((0, 1), repeat=8):
+            assert self.state(bits, size) >= 0
+
+
+def test_bits_of_the_copying_bound() -> None:
+    bits = 4096 * math.log2(50_000) - 1
+    assert bits == pytest.approx(63_900, abs=100)
+    assert bits / 32 == pytest.approx(2000, abs=5)

@@ -395,3 +395,157 @@ class TestCheckInvisible:
     def test_says_what_is_wrong(self, wrong, message: str) -> None:
         with pytest.raises(AssertionError, match=message):
             ssm.check_invisible(lambda *given: wrong(self.solve(*given)))
+
+
+class TestChunked:
+    @pytest.mark.parametrize("chunk", [1, 4, 7, 24, 99])
+    @pytest.mark.parametrize("seed", range(3))
+    def test_is_the_recurrence(self, seed: int, chunk: int) -> None:
+        log_a, B, C, X = head(seed)
+        torch.testing.assert_close(
+            ssm.chunked(log_a, B, C, X, chunk),
+            ssm.recurrence(log_a.exp()[:, None], B, C, X),
+            rtol=0,
+            atol=1e-12,
+        )
+
+    @pytest.mark.parametrize("zero", [3, 4, 5])
+    def test_survives_a_decay_of_zero(self, zero: int) -> None:
+        """Before, at and after the border of a chunk."""
+        log_a, B, C, X = head(0)
+        log_a[zero] = -torch.inf
+        torch.testing.assert_close(
+            ssm.chunked(log_a, B, C, X, 4), ssm.ssd_matrix(log_a, B, C) @ X
+        )
+
+    def test_one_chunk_is_the_matrix_and_one_token_the_loop(self) -> None:
+        matrix, _ = ssm.chunked_work(48, 48, 5, 3)
+        assert matrix == 48 * (5 + 3) + 2 * 5 * 3
+        _, decay = ssm.chunked_work(48, 1, 5, 3)
+        assert decay == 5 * 3
+
+    @pytest.mark.parametrize("chunk", [1, 2, 6, 12])
+    def test_counts_are_the_formula(self, chunk: int) -> None:
+        products, decay = ssm.chunked_work(24, chunk, 8, 4)
+        assert products == chunk * (8 + 4) + 2 * 8 * 4
+        assert decay == 8 * 4 / chunk
+
+    def test_refuses(self) -> None:
+        with pytest.raises(ValueError, match="chunk >= 1, got 0"):
+            ssm.chunked(*head(0), 0)
+
+
+def unit(seed: int, *shape: int) -> Tensor:
+    return torch.nn.functional.normalize(normal(seed, *shape), dim=-1)
+
+
+class TestWrites:
+    @staticmethod
+    def stepped(H: Tensor, loss, size: float) -> Tensor:
+        """One step of gradient descent, by autograd."""
+        H = H.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(loss(H), H)
+        return (H - size * gradient).detach()
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_linear_attention_is_a_step_on_the_product(self, seed) -> None:
+        H, k, v = (
+            normal(seed, 5, 3),
+            normal(seed + 9, 5),
+            normal(seed + 19, 3),
+        )
+        expected = self.stepped(H, lambda H: -((H.T @ k) @ v), 1)
+        torch.testing.assert_close(ssm.hebbian_step(H, k, v), expected)
+
+    @pytest.mark.parametrize("beta", [0.0, 0.3, 1.0, 2.0])
+    def test_delta_rule_is_a_step_on_the_squared_error(self, beta) -> None:
+        H, k, v = normal(0, 5, 3), normal(1, 5), normal(2, 3)
+        expected = self.stepped(
+            H, lambda H: ((H.T @ k - v) ** 2).sum() / 2, beta
+        )
+        torch.testing.assert_close(ssm.delta_step(H, k, v, beta), expected)
+
+    def test_hebbian_with_decay_is_a_token_of_ssd(self) -> None:
+        H, k, v = normal(0, 5, 3), normal(1, 5), normal(2, 3)
+        a = torch.tensor([0.7], dtype=torch.float64)
+        expected, _ = ssm.recurrent_step(H, a, k, k, v)
+        torch.testing.assert_close(ssm.hebbian_step(H, k, v, a), expected)
+
+    @pytest.mark.parametrize("rows", [1, 5])
+    def test_gated_delta_is_the_dense_product(self, rows: int) -> None:
+        """Each transition written out as an N by N matrix."""
+        K, Q, V = unit(0, 9, 5), normal(1, 9, 5), normal(2, 9, 3)
+        a, beta = normal(3, 9, rows).sigmoid(), normal(4, 9).sigmoid()
+        read = ssm.gated_delta(a, beta, K, Q, V)
+        identity = torch.eye(5, dtype=torch.float64)
+        H = torch.zeros(5, 3, dtype=torch.float64)
+        for t in range(9):
+            remove = identity - beta[t] * torch.outer(K[t], K[t])
+            H = remove @ a[t].expand(5).diag() @ H
+            H = H + beta[t] * torch.outer(K[t], V[t])
+            torch.testing.assert_close(read[t], H.T @ Q[t])
+
+    def test_scalar_gate_commutes_with_the_removal(self) -> None:
+        """Gated DeltaNet prints a (I - beta k k'), KDA the other order."""
+        H, k, v = normal(0, 5, 3), unit(1, 5), normal(2, 3)
+        first = ssm.delta_step(0.6 * H, k, v, 0.4)
+        last = 0.6 * ssm.delta_step(H, k, 0 * v, 0.4)
+        torch.testing.assert_close(first, last + 0.4 * torch.outer(k, v))
+
+
+class TestRecall:
+    def test_pairs(self) -> None:
+        K, book, beside = ssm.pairs(20, 8, seeded(0), again=6)
+        assert K.shape == (26, 8)
+        assert book.shape == (64, 16)
+        for rows in (K, book):
+            torch.testing.assert_close(
+                rows.norm(dim=1), torch.ones(len(rows)).double()
+            )
+        assert torch.equal(K[20:], K[:6])
+        assert len(K[:20].unique(dim=0)) == 20
+        assert bool((beside[20:] != beside[:6]).all())
+        assert 0 <= int(beside.min()) <= int(beside.max()) < 64
+
+    def test_pairs_refuses(self) -> None:
+        with pytest.raises(ValueError, match="0 <= again <= 3, got 4"):
+            ssm.pairs(3, 8, seeded(0), again=4)
+
+    def test_remember_is_linear_attention_over_all(self) -> None:
+        K, V = unit(0, 7, 4), normal(1, 7, 3)
+        torch.testing.assert_close(
+            ssm.remember(K, V, ssm.hebbian_step), (K @ K.T) @ V
+        )
+
+    def test_least_squares_has_orthogonal_error(self) -> None:
+        K, V = unit(0, 9, 4), normal(1, 9, 3)
+        error = ssm.least_squares(K, V) - V
+        assert float((K.T @ error).abs().max()) < 1e-12
+        few = ssm.least_squares(K[:4], V[:4])
+        torch.testing.assert_close(few, V[:4])
+
+    def test_attend_is_pytorch_attention(self) -> None:
+        K, V = unit(0, 9, 4), normal(1, 9, 3)
+        reference = torch.nn.functional.scaled_dot_product_attention(
+            K[None], K[None], V[None], scale=30.0
+        )
+        torch.testing.assert_close(ssm.attend(K, V), reference[0])
+
+    def test_recall_scores_the_newest_value(self) -> None:
+        """One memory that copies and one that is always a write late."""
+
+        def newest(K: Tensor, V: Tensor) -> Tensor:
+            """For each key the value of its last write."""
+            same = (K @ K.T > 1 - 1e-9).double()
+            order = torch.arange(len(K), dtype=torch.float64)
+            return V[(same * (1 + order)).argmax(1)]
+
+        once, again = ssm.recall(newest, 10, 8, seeded(0), again=4, trials=3)
+        assert (once, again) == (1, 1)
+        first = ssm.recall(
+            lambda K, V: torch.cat([V[:10], V[:4]]), 10, 8, seeded(0), 4, 3
+        )
+        assert first == (1, 0)
+        never, none = ssm.recall(lambda K, V: 0 * V, 10, 8, seeded(0))
+        assert never < 0.1
+        assert math.isnan(none)
