@@ -52,8 +52,8 @@ class ParityTable(SphinxDirective):
         for file in sorted(folder.glob("test_*.py")):
             self.env.note_dependency(file)
             rows += [[mark[f] for f in FIELDS] for mark in marks(file)]
-        lines = ["```{list-table}", ":class: parity", ":header-rows: 1"]
-        lines += [":widths: 24 30 28 18"]
+        lines = ["```{list-table}", ":class: parity longtable"]
+        lines += [":header-rows: 1", ":widths: 24 30 28 18"]
         for row in [HEADINGS, *map(self.cells, rows)]:
             lines += [
                 "",

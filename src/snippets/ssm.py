@@ -310,8 +310,7 @@ def chunked(
 ) -> Tensor:
     """Run an SSD head on chunks of tokens ([SSD] Section 6).
 
-    log_a is (T,), B and C are (T, N), X and the result (T, P).
-    ValueError: chunk < 1.
+    log_a: (T,); B, C: (T, N); X, result: (T, P). ValueError: chunk < 1.
     """
     _expect(chunk >= 1, "chunk >= 1", chunk)
     H = X.new_zeros(B.shape[1], X.shape[1])  # (N, P)
