@@ -307,10 +307,10 @@ class TestBothProgramsAtOnce:
         assert self.total(1) > 1.25 * self.total(6)
         assert self.total(240) > 4 * self.total(6)
 
-    def test_64_costs_1_7_times_as_much(self) -> None:
-        assert self.total(64, 384) / self.total(6, 384) == pytest.approx(
-            1.7, abs=0.05
-        )
+    @pytest.mark.parametrize(("chunk", "times"), [(64, 1.7), (256, 4.2)])
+    def test_what_is_used_costs_more(self, chunk: int, times: float) -> None:
+        ratio = self.total(chunk, 768) / self.total(6, 768)
+        assert ratio == pytest.approx(times, abs=0.05)
 
     def test_a_token_costs_about_four_n_squared(self) -> None:
         products, decay = ssm.chunked_work(128, 64, 64, 64)
