@@ -36,6 +36,7 @@ extensions = [
     "printed",
     "paper_order",
     "used_in",
+    "recaps",
     "parity_table",
 ]
 exclude_patterns = ["_ext", "_static", "_templates", "_latex", "_kernel"]
