@@ -73,6 +73,7 @@ math_macros = {
 # Pages and their cells
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 nb_render_markdown_format = "myst"
+earlier_series_url = ""  # where Series 1 to 6 are hosted: recaps link there
 nb_code_prompt_show = "Show the code"
 nb_code_prompt_hide = "Hide the code"
 nb_execution_mode = "cache"

@@ -128,11 +128,12 @@ def test_what_changed_since_the_last_build_is_seen(book):
     assert sharing[2] == f"{link('a.html', 'Renamed')}, Second"
 
     (book.source / "c.md").unlink()
-    data = book.source / "connections.yaml"
-    data.write_text(DATA.replace("Third", "Any other"))
     result = book.build()
     assert users(result)["recap-loop"] == "Taken up in Renamed."
-    assert table(result)[1][2] == "Any other"
+    assert table(result)[1][2] == "Third"
+
+    book.write("connections.yaml", DATA.replace("Third", "Any other"))
+    assert table(book.build())[1][2] == "Any other"
 
 
 def test_reading_in_parallel_gives_the_same_page(book):
@@ -145,7 +146,7 @@ def test_reading_in_parallel_gives_the_same_page(book):
 
 
 def test_a_recap_leads_to_its_lesson_if_that_is_hosted(book):
-    assert "example.org" not in book.build().html()
+    assert "series-4/" not in book.build().html()
     config = book.source / "conf.py"
     config.write_text(
         config.read_text() + "earlier_series_url = 'https://example.org/'\n"
