@@ -230,10 +230,18 @@ def browser(session: nox.Session) -> None:
 
 @nox.session(requires=["install"], venv_backend="none")
 def lint(session: nox.Session) -> None:
-    """Check style and types."""
+    """Check style, types and references."""
     run(session, "ruff", "check", ".")
     run(session, "ruff", "format", "--check", ".")
     run(session, "mypy")
+    run(session, "python", "authoring/check_references.py")
+
+
+@nox.session(requires=["install"], venv_backend="none")
+def cite(session: nox.Session) -> None:
+    """Find a work by words, or add one: `-- WORDS`, `-- --add FILE`."""
+    python = str(BIN / "python")
+    session.run(python, "authoring/cite.py", *session.posargs, log=False)
 
 
 @nox.session(requires=["install"], venv_backend="none")
