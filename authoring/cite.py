@@ -1,11 +1,8 @@
 """Find a work in references.bib, or add one: see `nox -s cite -- --help`."""
 
 import argparse
-import os
 import re
-import shutil
 import sys
-import tempfile
 import textwrap
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -16,16 +13,9 @@ from pybtex.database import Entry
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 
-import pasted_bibtex  # noqa: E402
-import tidy_references  # noqa: E402
-from references import (  # noqa: E402
-    ENTRY,
-    faults,
-    identities,
-    own_faults,
-    parse,
-)
-from work_key import derive_key, plain, title_words  # noqa: E402
+from reference_file import add, replace, tidied  # noqa: E402
+from references import parse  # noqa: E402
+from work_key import plain, title_words  # noqa: E402
 from works import WorkStyle, fold, full_name, last_name  # noqa: E402
 
 BIB = ROOT / "references.bib"
@@ -98,59 +88,6 @@ def describe(works: list[Entry], shown: list[Entry]) -> str:
     return "\n".join(blocks)
 
 
-def insert(bib: str, work: Entry) -> str:
-    """Put an entry where its key belongs."""
-    text = pasted_bibtex.write(work)
-    for entry in ENTRY.finditer(bib):
-        if entry[1] > work.key:
-            start = entry.start()
-            return f"{bib[:start]}{text}\n\n{bib[start:]}"
-    return f"{bib.rstrip()}\n\n{text}\n".lstrip()
-
-
-def add(pasted: str, bib: str) -> tuple[str, list[str]]:
-    """Return the file with the pasted works in it, and their keys.
-
-    Raises ValueError if one of them can't be, or is there already.
-    """
-    if found := faults(bib):
-        line, fault = found[0]
-        raise ValueError(f"references.bib:{line}: {fault}. Mend that first")
-    keys = []
-    for work in pasted_bibtex.read(pasted):
-        title = work.fields.get("title", "(without title)")
-        if missing := "; ".join(own_faults(work)):
-            raise ValueError(f"{title}: this work {missing}")
-        works = parse(bib)[0]
-        there = {i: (w, n) for n, w in works.items() for i in identities(w)}
-        for kind, value in identities(work):
-            if (kind, value) in there:
-                old, line = there[kind, value]
-                raise ValueError(
-                    f"{title}: it is there already, with the same {kind}:"
-                    f" cite {old.key}, references.bib:{line}"
-                )
-        work.key = derive_key(work, {w.key for w in works.values()})
-        keys.append(work.key)
-        bib = insert(bib, work)
-    if found := faults(bib):
-        raise ValueError(f"It would break references.bib: {found[0][1]}")
-    return bib, keys
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a file whole, or leave it as it is."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with open(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        shutil.copymode(path, name)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
 def main(arguments: Sequence[str] | None = None, path: Path = BIB) -> int:
     """Find or add, and print what to paste into a page."""
     parser = argparse.ArgumentParser(
@@ -194,7 +131,7 @@ def main(arguments: Sequence[str] | None = None, path: Path = BIB) -> int:
 def tidy(root: Path) -> int:
     """Write the files that change, and say how keys did."""
     try:
-        new, renamed = tidy_references.changes(root)
+        new, renamed = tidied(root)
     except ValueError as error:
         print(f"Nothing was changed. {error}", file=sys.stderr)
         return 1

@@ -127,7 +127,8 @@ class ListWorks(SphinxPostTransform):
         authors = nodes.Text(all_authors(work.entry) + " ")
         about = entry.text.render(BibtexDomain.backend)
         text = nodes.paragraph("", "", authors, *about)
-        use = nodes.paragraph("", "", nodes.literal("", work.key))
+        key = nodes.literal("", work.key, classes=["key"])  # can be copied
+        use = nodes.paragraph("", "", key)
         for page in pages:
             use += nodes.Text("; " if len(use) > 1 else " cited in ")
             use += self.link(home, page, "", heading(self.env, page))
