@@ -7,6 +7,7 @@ is published only when all of it is good.
 """
 
 import hashlib
+import logging
 import os
 import shutil
 import sys
@@ -240,8 +241,8 @@ def lint(session: nox.Session) -> None:
 @nox.session(requires=["install"], venv_backend="none")
 def cite(session: nox.Session) -> None:
     """Find a work by words, or add one: `-- WORDS`, `-- --add FILE`."""
-    python = str(BIN / "python")
-    session.run(python, "authoring/cite.py", *session.posargs, log=False)
+    logging.getLogger("nox").setLevel(logging.ERROR)  # only the answer
+    run(session, "python", "authoring/cite.py", *session.posargs)
 
 
 @nox.session(requires=["install"], venv_backend="none")

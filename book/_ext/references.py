@@ -37,7 +37,7 @@ FORMS = {
 }
 Fault = tuple[int, str]
 
-CITED = re.compile(r"(?:\{cite:[pt]\}|:cite:[pt]:)`([^`]+)`")
+CITED = re.compile(r"(?:\{cite(?::[pt])?\}|:cite(?::[pt])?:)`([^`]+)`")
 ANCHOR = re.compile(r"\A---\n(?:(?!---\n).*\n)*?.*\banchor: *([^\s,}]+)")
 
 
@@ -153,8 +153,13 @@ def faults(bib: str) -> list[Fault]:
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
-    near = ", ".join(get_close_matches(key, known, 3, cutoff=0))
-    return f"references.bib has no {key}; its nearest keys: {near}"
+    """Name the likely keys: of the same author and year, then as spelled."""
+    known = list(known)
+    who_and_when = re.match(r"[^\d]+\d{4}|", key)[0] or key
+    near = [other for other in known if other.startswith(who_and_when)]
+    near += get_close_matches(key, known, 3, cutoff=0)
+    names = ", ".join(list(dict.fromkeys(near))[:3])
+    return f"references.bib has no {key}; its nearest keys: {names}"
 
 
 def citations(page: str) -> Iterator[tuple[int, str]]:

@@ -11,7 +11,7 @@ import pytest
 from pybtex.database import parse_file, parse_string
 
 from check_references import SOURCES
-from references import citations, faults, problems
+from references import citations, faults, problems, unknown_key
 from work_key import derive_key
 
 ROOT = Path(__file__).parents[2]
@@ -209,10 +209,24 @@ def test_a_key_that_pages_have_and_the_file_lacks_and_the_reverse(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("key", "nearest"),
+    [
+        ("gu2024mambo", "gu2024mamba"),
+        ("lu2022order", "lu2022fantastically"),
+        ("gou2024mamba", "gu2024mamba"),
+        ("2024mamba", "gu2024mamba"),
+    ],
+)
+def test_the_nearest_key_shares_author_and_year(key, nearest):
+    near = unknown_key(key, KEYS).partition("nearest keys: ")[2]
+    assert near.split(", ")[0] == nearest
+    assert len(near.split(", ")) == 3
+
+
 def test_docstrings_cite_too():
-    assert list(citations('"""Equation 3 of\n:cite:t:`gu2024mamba`."""')) == [
-        (2, "gu2024mamba")
-    ]
+    text = '"""Equation 3 of\n:cite:t:`gu2024mamba`. See {cite}`dao2024x`."""'
+    assert list(citations(text)) == [(2, "gu2024mamba"), (2, "dao2024x")]
 
 
 @pytest.mark.parametrize(
