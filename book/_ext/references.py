@@ -180,7 +180,8 @@ def problems(bib: Path, pages: Iterable[Path]) -> list[tuple[Path, int, str]]:
     """List file, line and message of all that is wrong with citations."""
     text = bib.read_text(encoding="utf-8")
     found = [(bib, *fault) for fault in faults(text)]
-    keys = {work.key: line for line, work in parse(text)[0].items()}
+    starts = ENTRY.finditer(text)  # of broken entries, too
+    keys = {e[1]: text.count("\n", 0, e.start(1)) + 1 for e in starts}
     uncited = dict(keys)
     for page in pages:
         for line, key in citations(page.read_text(encoding="utf-8")):

@@ -184,6 +184,12 @@ def test_old_ids_and_all_good_forms_pass():
     assert faults(planted("2312.00752", "0704.0001")) == []
 
 
+def test_a_broken_entry_is_all_that_is_said_of_its_work(tmp_path):
+    bib = tmp_path / "references.bib"
+    bib.write_text(planted("{2024},", "{2024}"))
+    assert len(problems(bib, SOURCES)) == 1
+
+
 def test_a_key_that_pages_have_and_the_file_lacks_and_the_reverse(tmp_path):
     page, bib = tmp_path / "page.md", tmp_path / "references.bib"
     page.write_text(
