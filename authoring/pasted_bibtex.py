@@ -31,7 +31,7 @@ LETTERS |= {"ae": "æ", "AE": "Æ", "oe": "œ", "OE": "Œ", "aa": "å", "AA": "�
 LETTER = re.compile(rf"\\({'|'.join(LETTERS)})(?![A-Za-z])(?:\{{\}}|\s+)?")
 
 ARXIV_ID = re.compile(
-    rf"(?:arxiv[:.\s]\s*|(?:abs|pdf)/|^)({ARXIV})(?:v\d+)?(?!\d)",
+    rf"(?:arxiv[:.\s]\s*|(?:abs|pdf)/|^)({ARXIV})(?!\d)",
     re.IGNORECASE,
 )
 AT_DOI = re.compile(r"^(?:https?://(?:dx\.)?doi\.org/|doi:\s*)")

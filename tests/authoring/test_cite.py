@@ -185,6 +185,18 @@ def test_what_sites_give_becomes_the_books_form(pasted, tidy):
     assert add(tidy, "")[0] == tidy
 
 
+@pytest.mark.parametrize(
+    ("count", "kept", "end"), [(10, 10, "J"), (11, 10, "others")]
+)
+def test_ten_authors_are_named(count, kept, end):
+    names = " and ".join(f"{letter}, A" for letter in "ABCDEFGHIJK"[:count])
+    bib, _ = add(re.sub(r"(?<=author=\{)[^}]*", names, ARXIV), "")
+    (work,) = parse(bib)[0].values()
+    authors = [str(person) for person in work.persons["author"]]
+    assert authors[:kept] == names.split(" and ")[:kept]
+    assert authors[-1].startswith(end)
+
+
 def test_an_entry_goes_where_its_key_belongs_and_nothing_else_moves():
     pasted = "\n".join(pasted for pasted, _ in PASTED.values())
     bib, keys = add(pasted, REAL)
@@ -268,6 +280,7 @@ GU = ARXIV.replace("2312.06635", "2312.00752v3")
         (OPENREVIEW.replace("={2024}", "=soon"), "undefined string"),
         ("Mamba by Gu and Dao", "There is no entry: BibTeX begins with @"),
         ("", "There is no entry"),
+        (SCHOLAR.replace("12599", "125991"), "needs eprint or doi or url"),
     ],
 )
 def test_what_can_not_be_added_leaves_the_file(
