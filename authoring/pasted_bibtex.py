@@ -8,11 +8,9 @@ what is missing.
 import re
 import unicodedata
 
-import pybtex.errors
 from pybtex.database import Entry, Person
-from pybtex.database.input.bibtex import Parser
 
-from references import ARXIV, ARXIV_URL
+from references import ARXIV, ARXIV_URL, read_bibtex
 
 # stand in for a venue, for books, reports and theses
 PUBLISHERS = ("publisher", "institution", "school", "organization")
@@ -46,7 +44,8 @@ def unescape(latex: str) -> str:
 
     text = latex.replace(r"{$\{$", "{").replace(r"$\}$}", "}")
     text = LETTER.sub(lambda m: LETTERS[m[1]], ACCENTED.sub(accent, text))
-    return re.sub(r"\{([^\x00-\x7f])\}", r"\1", text)
+    text = re.sub(r"\{([^\x00-\x7f])\}", r"\1", text)
+    return re.sub(r"(?<!\\)%", r"\\%", text)  # no site means a comment
 
 
 def tidy_title(title: str) -> str:
@@ -65,17 +64,17 @@ def tidy_title(title: str) -> str:
 
 def tidy_author(person: Person) -> str:
     """Write `Last, First`; a team in braces, as it has but one name."""
-    name = str(person)
-    if name in ("others", "al., et", "al, et"):
+    name = str(person).strip(" ,")
+    if re.fullmatch(r"others|et al\.?|al\.?, et", name):
         return "others"
     if person.last_names == ["Team"]:
         return f"{{{' '.join([*person.first_names, 'Team'])}}}"
-    return name if "," in name or name[0] == "{" else f"{{{name}}}"
+    return name if re.search(r",|^\{|^$", name) else f"{{{name}}}"
 
 
 def tidy_authors(persons: list[Person]) -> list[Person]:
     """Write all authors, or the first ten of more."""
-    names = [tidy_author(person) for person in persons]
+    names = [name for person in persons if (name := tidy_author(person))]
     if len(names) > MAX_AUTHORS and names[MAX_AUTHORS:] != ["others"]:
         names = [*names[:MAX_AUTHORS], "others"]
     return [Person(name) for name in names]
@@ -142,13 +141,12 @@ def normalize(work: Entry) -> Entry:
 
 def read(pasted: str) -> list[Entry]:
     """Parse what was pasted and bring each entry into the book's form."""
-    with pybtex.errors.capture() as errors:
-        works = Parser().parse_string(unescape(pasted)).entries.values()
+    works, errors = read_bibtex(unescape(pasted))
     if errors:
         raise ValueError(f"This is no BibTeX: {errors[0]}")
     if not works:
         raise ValueError("There is no entry: BibTeX begins with @")
-    return [normalize(work) for work in works]
+    return [normalize(work) for work in works.values()]
 
 
 def write(work: Entry) -> str:

@@ -14,9 +14,10 @@ from pathlib import Path
 import pybtex.errors
 from pybtex.database import Entry
 from pybtex.database.input.bibtex import Parser
+from pybtex.exceptions import PybtexError
 from sphinxcontrib.bibtex.citation_target import parse_citation_targets
 
-from work_key import derive_key, title_words
+from work_key import derive_key, plain, title_words
 from works import VENUES
 
 ENTRY = re.compile(r"^[ \t]*@\w+\s*[{(]\s*([^\s,]*)", re.MULTILINE)
@@ -61,6 +62,9 @@ def own_faults(work: Entry) -> Iterator[str]:
     ]
     if missing:
         yield f"needs {', and '.join(missing)}: add it to the entry"
+    for name in ("title", *VENUES):
+        if re.search(r"(?<!\\)%", fields.get(name, "")):
+            yield rf"has a % in its {name}, which starts a comment: write \%"
     for name, (form, example) in FORMS.items():
         value = fields.get(name)
         if value and not re.fullmatch(form, value):
@@ -68,6 +72,18 @@ def own_faults(work: Entry) -> Iterator[str]:
     in_url = ARXIV_URL.search(fields.get("url", ""))
     if in_url and in_url[1] != fields.get("eprint"):
         yield f"has the url of arXiv:{in_url[1]}: let its eprint agree"
+
+
+def read_bibtex(text: str) -> tuple[dict[str, Entry], list[PybtexError]]:
+    """Read works by key, and what is wrong with the text or a title in it."""
+    with pybtex.errors.capture() as errors:
+        works = Parser().parse_string(text).entries
+    for work in works.values():
+        try:
+            plain(work.fields.get("title", ""))
+        except PybtexError as error:
+            errors.append(error)
+    return dict(works), errors
 
 
 def parse(bib: str) -> tuple[dict[int, Entry], list[Fault]]:
@@ -84,8 +100,7 @@ def parse(bib: str) -> tuple[dict[int, Entry], list[Fault]]:
         key, line = entry[1], bib.count("\n", 0, entry.start(1)) + 1
         # blank lines stand for what is above: pybtex counts lines
         text = "\n" * (line - 1) + bib[entry.start() : end]
-        with pybtex.errors.capture() as errors:
-            read = Parser().parse_string(text).entries
+        read, errors = read_bibtex(text)
         first = lines.setdefault(key.lower(), line)
         if errors:
             fault = f"is broken: {errors[0]}. Is a brace or a comma missing?"

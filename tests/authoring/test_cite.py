@@ -197,6 +197,14 @@ def test_ten_authors_are_named(count, kept, end):
     assert authors[-1].startswith(end)
 
 
+def test_odd_names_and_signs():
+    names = "Dao, and Gu, Albert and et al."
+    pasted = re.sub(r"(?<=author=\{)[^}]*", names, ARXIV)
+    bib, _ = add(pasted.replace("title={", "title={Half ({50%}) "), "")
+    assert "  author = {{Dao} and Gu, Albert and others},\n" in bib
+    assert r"  title = {Half ({50\%}) Gated" in bib
+
+
 def test_an_entry_goes_where_its_key_belongs_and_nothing_else_moves():
     pasted = "\n".join(pasted for pasted, _ in PASTED.values())
     bib, keys = add(pasted, REAL)
@@ -280,6 +288,7 @@ GU = ARXIV.replace("2312.06635", "2312.00752v3")
         (OPENREVIEW.replace("={2024}", "=soon"), "undefined string"),
         ("Mamba by Gu and Dao", "There is no entry: BibTeX begins with @"),
         ("", "There is no entry"),
+        (SCHOLAR.replace("LLMs$", r"LLMs\$"), "This is no BibTeX: syntax"),
         (SCHOLAR.replace("12599", "125991"), "needs eprint or doi or url"),
     ],
 )

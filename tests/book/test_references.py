@@ -52,6 +52,7 @@ def the_fault(bib, key):
         ("Mamba:", "{Mamba:"),
         (",\n}", ",\n"),
         ("author = {", "author = "),
+        ("{Mamba:", "{{Mamba%}:"),
     ],
 )
 def test_a_broken_entry(old, new):
@@ -150,6 +151,14 @@ def test_the_form_of_ids(name, value):
     bib = planted(line, f"  {name} = {{{value}}},\n")
     fault = the_fault(bib, "gu2024mamba")
     assert fault.startswith(f"gu2024mamba has {name} {value}: write it as ")
+
+
+def test_what_follows_a_percent_sign_would_be_lost():
+    assert the_fault(planted("{Mamba:", "{50% Mamba:"), "gu2024mamba") == (
+        r"gu2024mamba has a % in its title, which starts a comment: write \%"
+    )
+    keys = {fault for _, fault in faults(planted("{Mamba", r"{50\% Mamba"))}
+    assert all("should be gu202450" in fault for fault in keys)
 
 
 def test_an_address_of_another_paper():
