@@ -18,7 +18,7 @@ from pybtex.exceptions import PybtexError
 from sphinxcontrib.bibtex.citation_target import parse_citation_targets
 
 from work_key import derive_key, plain, title_words
-from works import VENUES
+from works import VENUES, full_name
 
 ENTRY = re.compile(r"^[ \t]*@\w+\s*[{(]\s*([^\s,]*)", re.MULTILINE)
 NEEDED = (
@@ -68,19 +68,20 @@ def own_faults(work: Entry) -> Iterator[str]:
     for name, (form, example) in FORMS.items():
         value = fields.get(name)
         if value and not re.fullmatch(form, value):
-            yield f"has {name} {value}: write it as {example}"
+            yield f"has {name} {value}: write it like {example}"
     in_url = ARXIV_URL.search(fields.get("url", ""))
     if in_url and in_url[1] != fields.get("eprint"):
         yield f"has the url of arXiv:{in_url[1]}: let its eprint agree"
 
 
 def read_bibtex(text: str) -> tuple[dict[str, Entry], list[PybtexError]]:
-    """Read works by key, and what is wrong with the text or a title in it."""
+    """Read works by key, and what is wrong with the text, titles, names."""
     with pybtex.errors.capture() as errors:
         works = Parser().parse_string(text).entries
     for work in works.values():
         try:
             plain(work.fields.get("title", ""))
+            list(map(full_name, work.persons.get("author", ())))
         except PybtexError as error:
             errors.append(error)
     return dict(works), errors
@@ -169,7 +170,7 @@ def faults(bib: str) -> list[Fault]:
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
     """Name the likely keys: of the same author and year, then as spelled."""
-    known = list(known)
+    known = sorted(known)
     who_and_when = re.match(r"[^\d]+\d{4}|", key)[0] or key
     near = [other for other in known if other.startswith(who_and_when)]
     near += get_close_matches(key, known, 3, cutoff=0)
@@ -194,16 +195,17 @@ def citations(page: str) -> Iterator[tuple[int, str]]:
 def problems(bib: Path, pages: Iterable[Path]) -> list[tuple[Path, int, str]]:
     """List file, line and message of all that is wrong with citations."""
     text = bib.read_text(encoding="utf-8")
-    found = [(bib, *fault) for fault in faults(text)]
-    starts = ENTRY.finditer(text)  # of broken entries, too
-    keys = {e[1]: text.count("\n", 0, e.start(1)) + 1 for e in starts}
-    uncited = dict(keys)
+    found = {(bib, *fault) for fault in faults(text)}
+    faulty = {line for _, line, _ in found}
+    keys = set(re.findall(r"@\w+\s*[{(]\s*([^\s,]+)", text))  # broken, too
+    cited: set[str] = set()
     for page in pages:
         for line, key in citations(page.read_text(encoding="utf-8")):
-            uncited.pop(key, None)
+            cited.add(key)
             if key not in keys:
-                found.append((page, line, unknown_key(key, keys)))
-    for key, line in uncited.items():
-        fault = "is cited nowhere: cite it, or take it out"
-        found.append((bib, line, f"{key} {fault}"))
+                found.add((page, line, unknown_key(key, keys)))
+    for line, work in parse(text)[0].items():
+        if work.key not in cited and line not in faulty:
+            fault = "is cited nowhere: cite it, or take it out"
+            found.add((bib, line, f"{work.key} {fault}"))
     return sorted(found)

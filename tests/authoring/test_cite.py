@@ -288,7 +288,6 @@ GU = ARXIV.replace("2312.06635", "2312.00752v3")
         (OPENREVIEW.replace("={2024}", "=soon"), "undefined string"),
         ("Mamba by Gu and Dao", "There is no entry: BibTeX begins with @"),
         ("", "There is no entry"),
-        (SCHOLAR.replace("LLMs$", r"LLMs\$"), "This is no BibTeX: syntax"),
         (SCHOLAR.replace("12599", "125991"), "needs eprint or doi or url"),
     ],
 )

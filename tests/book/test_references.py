@@ -53,6 +53,7 @@ def the_fault(bib, key):
         (",\n}", ",\n"),
         ("author = {", "author = "),
         ("{Mamba:", "{{Mamba%}:"),
+        ("{Gu,", "{{Gu%},"),
     ],
 )
 def test_a_broken_entry(old, new):
@@ -150,7 +151,7 @@ def test_the_form_of_ids(name, value):
     line = {"eprint": EPRINT, "year": "  year = {2024},\n"}.get(name, URL)
     bib = planted(line, f"  {name} = {{{value}}},\n")
     fault = the_fault(bib, "gu2024mamba")
-    assert fault.startswith(f"gu2024mamba has {name} {value}: write it as ")
+    assert fault.startswith(f"gu2024mamba has {name} {value}: write it like ")
 
 
 def test_what_follows_a_percent_sign_would_be_lost():
@@ -195,8 +196,13 @@ def test_old_ids_and_all_good_forms_pass():
 
 def test_a_broken_entry_is_all_that_is_said_of_its_work(tmp_path):
     bib = tmp_path / "references.bib"
-    bib.write_text(planted("{2024},", "{2024}"))
-    assert len(problems(bib, SOURCES)) == 1
+    for broken in (
+        planted("{2024},", "{2024}"),
+        TEXT.replace(f"}}\n\n{MAMBA}", f"}} {MAMBA}"),
+        TEXT.replace(MAMBA, f"{MAMBA}\n{MAMBA.replace('024m', '024x')}"),
+    ):
+        bib.write_text(broken)
+        assert len(problems(bib, SOURCES)) == 1
 
 
 def test_a_key_that_pages_have_and_the_file_lacks_and_the_reverse(tmp_path):
