@@ -87,6 +87,7 @@ bibtex_bibfiles = ["../references.bib"]
 bibtex_default_style = bibtex_reference_style = "book"  # citations.py
 bibtex_cite_id = "{key}"
 bibtex_tooltips = False
+copybutton_selector = "div.highlight pre, code.key"
 
 # HTML
 html_theme = "sphinx_book_theme"
