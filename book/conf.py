@@ -37,6 +37,8 @@ extensions = [
     "paper_order",
     "used_in",
     "parity_table",
+    "terms",
+    "term_data",
 ]
 exclude_patterns = ["_ext", "_static", "_templates", "_latex", "_kernel"]
 nitpicky = True
@@ -70,7 +72,13 @@ math_macros = {
 }
 
 # Pages and their cells
-myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = [
+    "amsmath",
+    "colon_fence",
+    "deflist",
+    "dollarmath",
+    "fieldlist",
+]
 nb_render_markdown_format = "myst"
 nb_code_prompt_show = "Show the code"
 nb_code_prompt_hide = "Hide the code"
