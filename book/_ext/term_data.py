@@ -13,6 +13,7 @@ import csv
 import io
 import json
 import uuid
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,49 +41,46 @@ def publish(app: Sphinx, error: Exception | None) -> None:
 
 
 def entries_of(app: Sphinx, page: str) -> Iterator[Entry]:
-    builder, env = app.builder, app.env
-    here = builder.get_target_uri(page)
-    domain = env.get_domain("terms")
-    doctree = env.get_and_resolve_doctree(page, builder, tags=app.tags)
+    doctree = app.env.get_and_resolve_doctree(
+        page, app.builder, tags=app.tags
+    )
     for glossary in doctree.findall(addnodes.glossary):
         for item in glossary.findall(nodes.definition_list_item):
-            term, definition = item[0].astext(), item[-1]
-            facts = {
-                fact["classes"][0]: fact for fact in facts_of(definition)
-            }
-            origins = facts.get("from", nodes.inline())
-            write = facts.get("papers-write", nodes.inline())
-            paragraphs = [plain(node) for node in definition[:-1]]
-            parts = [builder.render_partial(node) for node in paragraphs]
-            yield {
-                "term": term,
-                "kind": item["kind"],
-                "link": f"{here}#{item[0]['ids'][0]}",
-                "definition": " ".join(node.astext() for node in paragraphs),
-                "html": "".join(part["fragment"].strip() for part in parts),
-                "papers_write": plain(write).astext(),
-                "introduced": [
-                    {
-                        "title": link.astext(),
-                        "link": link.get("refuri") or here + "#" + link["refid"],
-                    }
-                    for link in origins.findall(nodes.reference)
-                ],
-                "papers": item["papers"],
-                "related": item["related"],
-                "used": [
-                    {
-                        "title": env.titles[user].astext(),
-                        "link": builder.get_target_uri(user),
-                    }
-                    for user in domain.pages_using(term)
-                ],
-            }
+            yield entry(app, page, item)
 
 
-def facts_of(definition: nodes.definition) -> list[nodes.inline]:
-    line = definition[-1][0]
-    return [node for node in line if isinstance(node, nodes.inline)]
+def entry(app: Sphinx, page: str, item: nodes.definition_list_item) -> Entry:
+    uri, titles = app.builder.get_target_uri, app.env.titles
+    term, name = item[0], item[0].astext()
+    facts = facts_of(item[-1])
+    about = [plain(x) for x in item[-1] if x.tagname != "container"]
+    html = [app.builder.render_partial(node)["fragment"] for node in about]
+    return {
+        "term": name,
+        "kind": item["kind"],
+        "link": f"{uri(page)}#{term['ids'][0]}",
+        "definition": " ".join(node.astext() for node in about),
+        "html": "".join(html).replace("\n", ""),
+        "papers_write": plain(facts["papers-write"]).astext(),
+        "introduced": [
+            {"title": link.astext(), "link": link["refuri"]}
+            for link in facts["from"].findall(nodes.reference)
+        ],
+        "papers": item["papers"],
+        "related": item["related"],
+        "used": [
+            {"title": titles[user].astext(), "link": uri(user)}
+            for user in app.env.get_domain("terms").pages_using(name)
+        ],
+    }
+
+
+def facts_of(definition: nodes.definition) -> dict[str, nodes.Element]:
+    facts: dict[str, nodes.Element] = defaultdict(nodes.inline)
+    for line in definition.findall(nodes.container):
+        for part in line.findall(nodes.inline):
+            facts |= dict.fromkeys(part["classes"], part)
+    return facts
 
 
 def plain(node: nodes.Element) -> nodes.Element:

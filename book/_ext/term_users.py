@@ -30,9 +30,10 @@ def fact(
     name: str, label: str, about: list[nodes.Node], first: bool = False
 ) -> list[nodes.Node]:
     """One of the facts, to be added to those before it."""
-    between = [] if first else [nodes.Text(" · ")]
+    label = f"{label} ".replace(" ", "\N{NO-BREAK SPACE}")
+    between = [] if first else [nodes.Text("\N{NO-BREAK SPACE}· ")]
     body = nodes.inline("", "", *about, classes=[nodes.make_id(name)])
-    return [*between, nodes.emphasis("", label), nodes.Text(" "), body]
+    return [*between, nodes.emphasis("", label), body]
 
 
 class Terms(Domain):
@@ -103,8 +104,11 @@ class ShowUsers(SphinxPostTransform):
                     text = nodes.Text(title)
                     links += [make_refnode(builder, here, page, "", text)]
             first = len(node.parent) == 1
-            new = fact("used", "Used in", links, first) if links else []
-            node.replace_self(new)
+            if links:
+                node.replace_self(fact("used", "Used in", links, first))
+            else:
+                empty = node.parent.parent if first else node
+                empty.parent.remove(empty)
 
 
 def pages_to_rewrite(app: Sphinx, env: BuildEnvironment) -> list[str]:

@@ -85,7 +85,7 @@ def arrange(item: nodes.definition_list_item, kind: str) -> None:
     ]
     item["related"] = targets(fields, "see", "std")
     item["from"] = targets(fields, "from", "std")
-    line = nodes.paragraph(classes=["term-facts"])
+    line = nodes.paragraph()
     for name, label in FACTS.items():
         for paragraph in fields.get(name, [])[:1]:
             line += fact(name, label, paragraph.children, first=not len(line))
