@@ -93,16 +93,14 @@ class ShowUsers(SphinxPostTransform):
 
     def run(self, **options: object) -> None:
         builder, here = self.app.builder, self.env.current_document.docname
+        domain, titles = self.env.get_domain("terms"), self.env.titles
         for node in list(self.document.findall(users)):
             links: list[nodes.Node] = []
-            for page in self.env.get_domain("terms").pages_using(
-                node["term"]
-            ):
-                title = self.env.titles[page].astext()
+            for page in domain.pages_using(node["term"]):
                 if f"/{page}" not in node["origins"]:
                     links += [nodes.Text(", ")] if links else []
-                    text = nodes.Text(title)
-                    links += [make_refnode(builder, here, page, "", text)]
+                    title = nodes.Text(titles[page].astext())
+                    links += [make_refnode(builder, here, page, "", title)]
             first = len(node.parent) == 1
             if links:
                 node.replace_self(fact("used", "Used in", links, first))
