@@ -56,6 +56,9 @@ WORDS = """# Words
 
 baseline
   What has to be beaten.
+
+oracle
+  What is told the answer.
 ```
 """
 
@@ -79,7 +82,7 @@ It has a {term}`State` and many {term}`states <state>`.
 PAGES = {
     "index.md": INDEX,
     "recurrence.md": RECURRENCE,
-    "attention.md": "# Attention\n\nIt has a {term}`KV cache`.\n",
+    "attention.md": "# Attention\n\nIt has a {term}`KV cache`, no {term}`Baseline`.\n",
     "terms.md": TERMS,
     "words.md": WORDS,
     "works.md": "# Works\n\n```{bibliography}\n```\n",
@@ -130,7 +133,11 @@ def test_an_entry(book):
     assert entry(first, "KV cache")[1] == (
         "Introduced in Series 4.3, and Attention"
     )
-    assert entry(first, "baseline", "words") == ("What has to be beaten.",)
+    assert entry(first, "baseline", "words") == (
+        "What has to be beaten.",
+        "Used in Attention",
+    )
+    assert entry(first, "oracle", "words") == ("What is told the answer.",)
     check_json(first)
     cards = check_cards(first)
 
@@ -140,7 +147,7 @@ def test_an_entry(book):
     book.write("terms.md", TERMS.replace("Keys and", "All keys and"))
     second = book.build()
     assert second.code == 0, second.log
-    assert entry(second, "baseline", "words")[1] == "Used in Book"
+    assert entry(second, "baseline", "words")[1] == "Used in Book, Attention"
     assert entry(second, "state")[1].endswith("baseline · Used in Book")
     assert entry(second, "KV cache")[0] == "All keys and values."
     changed = [
@@ -157,14 +164,14 @@ def test_an_entry(book):
     assert third.code == 0, third.log
     assert entry(third, "baseline", "words") == (
         "What has to be beaten.",
-        "Used in Tome",
+        "Used in Tome, Attention",
     )
-    book.write("words.md", "# Words\n")
+    book.write("words.md", WORDS.replace("baseline", "outline"))
     book.write("terms.md", TERMS + MOVED)
     last = book.build()
     assert last.code == 0, last.log
-    assert entry(last, "baseline") == ("Beat it.", "Used in Tome")
-    assert 'href="terms.html#term-baseline"' in last.html()
+    assert entry(last, "baseline") == ("Beat it.", "Used in Tome, Attention")
+    assert 'href="terms.html#term-baseline"' in last.html("attention")
     published = data_of(last)
     clean = book.build("html", "-E", "-a")
     assert data_of(clean) == published
@@ -182,7 +189,7 @@ def check_json(result):
     data = json.loads(data_of(result)[0])
     assert data["book"] == "Tiny"
     terms = {entry["term"]: entry for entry in data["terms"]}
-    assert list(terms) == ["baseline", "KV cache", "state"]
+    assert list(terms) == ["baseline", "KV cache", "oracle", "state"]
     assert terms["state"] == {
         "term": "state",
         "kind": "term",
@@ -228,10 +235,20 @@ def check_cards(result):
     }
     assert lines[0] == "#separator:tab"
     rows = cards_of(result)
-    assert [row[1] for row in rows] == ["baseline", "KV cache", "state"]
-    assert [row[3] for row in rows] == ["paper-word", "term", "term"]
-    assert len({row[0] for row in rows}) == 3
-    assert rows[2][2].startswith(r"<p>What “is” carried on, \(a &lt; b\);")
+    assert [row[1] for row in rows] == [
+        "baseline",
+        "KV cache",
+        "oracle",
+        "state",
+    ]
+    assert [row[3] for row in rows] == [
+        "paper-word",
+        "term",
+        "paper-word",
+        "term",
+    ]
+    assert len({row[0] for row in rows}) == 4
+    assert rows[3][2].startswith(r"<p>What “is” carried on, \(a &lt; b\);")
     return rows
 
 
