@@ -79,10 +79,12 @@ RECURRENCE = """# Recurrence
 It has a {term}`State` and many {term}`states <state>`.
 """
 
+ATTENTION = "# Attention\n\nA {term}`KV cache`, no {term}`Baseline`.\n"
+
 PAGES = {
     "index.md": INDEX,
     "recurrence.md": RECURRENCE,
-    "attention.md": "# Attention\n\nIt has a {term}`KV cache`, no {term}`Baseline`.\n",
+    "attention.md": ATTENTION,
     "terms.md": TERMS,
     "words.md": WORDS,
     "works.md": "# Works\n\n```{bibliography}\n```\n",
