@@ -37,6 +37,8 @@ extensions = [
     "paper_order",
     "used_in",
     "parity_table",
+    "terms",
+    "term_data",
 ]
 exclude_patterns = ["_ext", "_static", "_templates", "_latex", "_kernel"]
 nitpicky = True
