@@ -37,6 +37,7 @@ extensions = [
     "paper_order",
     "used_in",
     "parity_table",
+    "hover_cards",
 ]
 exclude_patterns = ["_ext", "_static", "_templates", "_latex", "_kernel"]
 nitpicky = True
