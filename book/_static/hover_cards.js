@@ -92,7 +92,8 @@ document.addEventListener("pointerover", (event) => {
     timer = setTimeout(show, IN, to, event.clientX);
   }
 });
-document.documentElement.addEventListener("pointerleave", () => {
+document.documentElement.addEventListener("pointerleave", (event) => {
+  if (event.pointerType === "touch") return;
   clearTimeout(timer);
   timer = setTimeout(leave, OUT);
 });

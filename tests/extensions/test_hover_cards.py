@@ -8,6 +8,7 @@ import pytest
 INDEX = """# Book
 
 ```{toctree}
+:maxdepth: 1
 part/lesson
 part/other
 plain
