@@ -30,6 +30,7 @@ extensions = [
     "citations",
     "inline_figures",
     "sliders",
+    "hover_cards",
     "lesson",
     "build_time_math",
     "math_lint",
@@ -37,7 +38,6 @@ extensions = [
     "paper_order",
     "used_in",
     "parity_table",
-    "hover_cards",
 ]
 exclude_patterns = ["_ext", "_static", "_templates", "_latex", "_kernel"]
 nitpicky = True
