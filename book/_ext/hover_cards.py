@@ -61,13 +61,14 @@ def places(env: BuildEnvironment) -> dict[tuple[str, str], str]:
 
 
 def own_text(entry: nodes.Element) -> list[nodes.Node]:
-    """What it says itself: lines of facts about it have a class."""
+    """What it says itself: blocks of facts about it have a class."""
     apart = nodes.title, nodes.section, nodes.field_list, nodes.target
+    facts = nodes.paragraph, nodes.container
     return [
         part
         for part in entry
         if not isinstance(part, apart)
-        and not (isinstance(part, nodes.paragraph) and part["classes"])
+        and not (isinstance(part, facts) and part["classes"])
     ]
 
 
@@ -91,7 +92,7 @@ def shown(kind: str, node: nodes.Element) -> Iterator[nodes.Node]:
     yield from own_text(definition)
     for name in definition.findall(nodes.inline):
         if "papers-write" in name["classes"]:
-            yield line("facts", nodes.emphasis("", "papers write "), *name)
+            yield line("facts", nodes.emphasis("", "Papers write "), *name)
 
 
 def new_card(uri: str, title: str, parts: list[nodes.Node]) -> card:

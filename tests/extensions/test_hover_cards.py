@@ -180,7 +180,9 @@ def add_facts(app, tree):
     for entry in [*tree.findall(nodes.definition), *entries]:
         names = nodes.inline("", "$S$", classes=["papers-write"])
         text = nodes.Text("FACTS ")
-        entry += nodes.paragraph("", "", text, names, classes=["facts"])
+        line = nodes.paragraph("", "", text, names)
+        entry += nodes.container("", line, classes=["facts"])
+        entry += nodes.paragraph("", "FACTS", classes=["facts"])
 
 def setup(app):
     app.connect("doctree-read", add_facts)
@@ -198,8 +200,8 @@ def test_facts_about_an_entry_stay_out_but_for_what_papers_write(book):
     result = built(book, "html")
     texts = Page(result.html("part/lesson")).texts
     texts |= Page(result.html("part/other")).texts
-    assert "x. papers write $S$" in texts[STATE]
-    assert "through. papers write $S$" in texts[GATE]
+    assert "x. Papers write $S$" in texts[STATE]
+    assert "through. Papers write $S$" in texts[GATE]
     assert "FACTS" in result.html("glossary")
     assert "FACTS" in result.html("earlier")
     assert not re.search("FACTS|FIELD", "".join(texts.values()))
