@@ -30,6 +30,7 @@ extensions = [
     "citations",
     "inline_figures",
     "sliders",
+    "hover_cards",
     "lesson",
     "build_time_math",
     "math_lint",
