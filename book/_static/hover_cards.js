@@ -40,8 +40,6 @@ function hide() {
 }
 
 function show(to, x) {
-  clearTimeout(timer);
-  if (to === link) return;
   hide();
   link = to;
   card = document.createElement("div");
