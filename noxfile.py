@@ -7,6 +7,7 @@ is published only when all of it is good.
 """
 
 import hashlib
+import logging
 import os
 import shutil
 import sys
@@ -230,10 +231,18 @@ def browser(session: nox.Session) -> None:
 
 @nox.session(requires=["install"], venv_backend="none")
 def lint(session: nox.Session) -> None:
-    """Check style and types."""
+    """Check style, types and references."""
     run(session, "ruff", "check", ".")
     run(session, "ruff", "format", "--check", ".")
     run(session, "mypy")
+    run(session, "python", "authoring/check_references.py")
+
+
+@nox.session(requires=["install"], venv_backend="none")
+def cite(session: nox.Session) -> None:
+    """Find a work by words, or add one: `-- WORDS`, `-- --add FILE`."""
+    logging.getLogger("nox").setLevel(logging.ERROR)  # only the answer
+    run(session, "python", "authoring/cite.py", *session.posargs)
 
 
 @nox.session(requires=["install"], venv_backend="none")

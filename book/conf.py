@@ -30,6 +30,7 @@ extensions = [
     "citations",
     "inline_figures",
     "sliders",
+    "hover_cards",
     "lesson",
     "build_time_math",
     "math_lint",
@@ -37,6 +38,8 @@ extensions = [
     "paper_order",
     "used_in",
     "parity_table",
+    "terms",
+    "term_data",
 ]
 exclude_patterns = ["_ext", "_static", "_templates", "_latex", "_kernel"]
 nitpicky = True
@@ -70,7 +73,13 @@ math_macros = {
 }
 
 # Pages and their cells
-myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = [
+    "amsmath",
+    "colon_fence",
+    "deflist",
+    "dollarmath",
+    "fieldlist",
+]
 nb_render_markdown_format = "myst"
 nb_code_prompt_show = "Show the code"
 nb_code_prompt_hide = "Hide the code"
@@ -87,6 +96,7 @@ bibtex_bibfiles = ["../references.bib"]
 bibtex_default_style = bibtex_reference_style = "book"  # citations.py
 bibtex_cite_id = "{key}"
 bibtex_tooltips = False
+copybutton_selector = "div.highlight pre, code.key"
 
 # HTML
 html_theme = "sphinx_book_theme"

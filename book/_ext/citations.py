@@ -7,7 +7,6 @@ is written, and a page is written again when what it shows of a work changes,
 be it in references.bib or through a citation on another page.
 """
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import ClassVar
 
@@ -27,7 +26,8 @@ from sphinxcontrib.bibtex.domain import BibtexDomain, Citation, get_docnames
 from sphinxcontrib.bibtex.nodes import bibliography
 
 from honest_build import stop
-from works import CiteStyle, WorkStyle, all_authors, faults
+from references import faults, unknown_key
+from works import CiteStyle, WorkStyle, all_authors
 
 logger = logging.getLogger(__name__)
 
@@ -74,9 +74,7 @@ class UnknownKeys(SphinxPostTransform):
             cited = parse_citation_targets(node["reftarget"])
             unknown = [to.key for to in cited if to.key not in known]
             for key in unknown:
-                near = ", ".join(get_close_matches(key, known, 3, cutoff=0))
-                message = "references.bib has no %s; its nearest keys: %s"
-                logger.warning(message, key, near, location=node)
+                logger.warning(unknown_key(key, known), location=node)
             if unknown:
                 node.replace_self(node.children)
 
@@ -129,7 +127,8 @@ class ListWorks(SphinxPostTransform):
         authors = nodes.Text(all_authors(work.entry) + " ")
         about = entry.text.render(BibtexDomain.backend)
         text = nodes.paragraph("", "", authors, *about)
-        use = nodes.paragraph("", "", nodes.literal("", work.key))
+        key = nodes.literal("", work.key, classes=["key"])  # can be copied
+        use = nodes.paragraph("", "", key)
         for page in pages:
             use += nodes.Text("; " if len(use) > 1 else " cited in ")
             use += self.link(home, page, "", heading(self.env, page))

@@ -2,19 +2,16 @@
 
 `WorkStyle` makes the one label that a work has, such as "Dao and Gu, 2024",
 or "Arora et al., 2024b" where two would be alike; `CiteStyle` puts it into
-the text. `faults` tells what is wrong in the file.
+the text.
 """
 
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
-import pybtex.errors
 from docutils import nodes
 from pybtex.database import Entry, Person
-from pybtex.database.input.bibtex import Parser
 from pybtex.richtext import HRef, Tag, Text
 from pybtex.style import FormattedEntry
 from pybtex.style.formatting import BaseStyle
@@ -23,37 +20,17 @@ from sphinx.util.nodes import make_refnode
 from sphinxcontrib.bibtex.style.referencing import BaseReferenceStyle
 from sphinxcontrib.bibtex.style.template import SphinxReferenceText, join
 
-ENTRY = re.compile(r"^[ \t]*@\w+\s*[{(]\s*([^\s,]*)", re.MULTILINE)
-NEEDED = ("author", "title", "year", "eprint or doi or url")
 VENUES = ("booktitle", "journal", "howpublished")
+# Letters that Unicode does not take for a letter and an accent
+LETTERS = str.maketrans(
+    {"æ": "ae", "đ": "d", "ı": "i", "ł": "l", "ø": "o", "œ": "oe"}
+)
 
 
-def faults(bib: str) -> Iterator[tuple[int, str]]:
-    """Yield line and fault. Left alone, some drop every entry after them.
-
-    Each entry is parsed on its own, so that none can swallow the next.
-    """
-    starts = list(ENTRY.finditer(bib))
-    ends = [entry.start() for entry in starts[1:]] + [len(bib)]
-    lines: dict[str, int] = {}
-    for entry, end in zip(starts, ends, strict=True):
-        key, line = entry[1], bib.count("\n", 0, entry.start(1)) + 1
-        # blank lines stand for what is above: pybtex counts lines
-        text = "\n" * (line - 1) + bib[entry.start() : end]
-        with pybtex.errors.capture() as errors:
-            works = Parser().parse_string(text).entries
-        first = lines.setdefault(key.lower(), line)
-        if errors:
-            yield line, f"{key}: {errors[0]}. Is a brace or a comma missing?"
-        elif list(works) != [key]:
-            yield line, f"{key}: expected one work, found {list(works)}"
-        elif first != line:
-            yield line, f"{key} stands in line {first} too: keep one of them"
-        else:
-            has = {*works[key].fields, *works[key].persons}
-            missing = [f for f in NEEDED if not has & {*f.split(" or ")}]
-            if missing:
-                yield line, f"{key} needs {', '.join(missing)}"
+def fold(text: str) -> str:
+    """Fold case and accents away."""
+    text = unicodedata.normalize("NFKD", text.casefold().translate(LETTERS))
+    return "".join(c for c in text if not unicodedata.combining(c))
 
 
 def last_name(person: Person) -> str:
@@ -101,9 +78,8 @@ class WorkStyle(BaseStyle):
         """Order as the labels read; accents and case don't count."""
 
         def position(work: Entry) -> tuple[str, str, str]:
-            name = unicodedata.normalize("NFKD", short_authors(work))
-            name = "".join(c for c in name if not unicodedata.combining(c))
-            return name.casefold(), work.fields["year"], work.fields["title"]
+            fields = work.fields
+            return fold(short_authors(work)), fields["year"], fields["title"]
 
         return sorted(works, key=position)
 

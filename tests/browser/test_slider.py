@@ -2,20 +2,17 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from snippets import figures
 
 pytestmark = pytest.mark.slow
 
 BOOK = Path(__file__).parents[2] / "book"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 SETTINGS = {
     "extensions": ["myst_nb", "sphinx_book_theme", "inline_figures"],
     "html_theme": "sphinx_book_theme",
@@ -29,22 +26,6 @@ def state(n):
     diagram = figures.Diagram(6, 2)
     diagram.box(1 + n, 1, f"box {n}")
     return diagram
-
-
-@pytest.fixture(scope="session")
-def browser():
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.fail(
-            "the browser tests need Chromium or Chrome: install one (on "
-            "Debian: sudo apt-get install chromium)"
-        )
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=found, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="session")
