@@ -37,6 +37,7 @@ extensions = [
     "printed",
     "paper_order",
     "used_in",
+    "recaps",
     "parity_table",
     "terms",
     "term_data",
