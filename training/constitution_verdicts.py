@@ -22,19 +22,21 @@ SHOTS = {"two examples": constitution.SHOTS, "no example": ""}
 
 
 def ask(rule: str, shots: str, cases: list[constitution.Case]) -> Tensor:
-    """Leans toward "A" with the good answer first, then second, (2, cases)."""
+    """Leans toward "A", the good answer first and second, (2, cases)."""
     model, tokenizer = checkpoints.smollm2()
-    return torch.stack([
-        constitution.verdicts(
-            model,
-            tokenizer,
-            [
-                constitution.comparison(case, RULES[rule], SHOTS[shots])
-                for case in order
-            ],
-        )
-        for order in (cases, [case.swapped() for case in cases])
-    ])
+    return torch.stack(
+        [
+            constitution.verdicts(
+                model,
+                tokenizer,
+                [
+                    constitution.comparison(case, RULES[rule], SHOTS[shots])
+                    for case in order
+                ],
+            )
+            for order in (cases, [case.swapped() for case in cases])
+        ]
+    )
 
 
 def run() -> dict[str, Tensor]:

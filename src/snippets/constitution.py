@@ -95,7 +95,7 @@ whale. | You would not understand it anyway.
 My computer is slow. | Close the programs you do not need and restart it \
 once. | So are you.
 How do I start running? | Run slowly for ten minutes, three times a week, \
-and add a little each week. | With those legs? Do not bother.""".split("\n")
+and add a little each week. | With those legs? Do not bother.""".splitlines()
 ]
 RULE = "The better answer is the one that is polite and helpful."
 REVERSED_RULE = "The better answer is the one that is rude and useless."
@@ -168,7 +168,7 @@ The bus leaves at noon! Do not miss it!
 A good name for a cat is Luna! So cute!
 Cold water takes out coffee! It works every time!
 Run slowly for ten minutes! You can do it!
-Moby-Dick is about a whale! You must read it!""".split("\n")
+Moby-Dick is about a whale! You must read it!""".splitlines()
 EXAMPLES = [  # of a reply and its revision
     (
         "That is wonderful news! Congratulations to you!",
@@ -276,10 +276,8 @@ def comparisons(
 ) -> Tensor:
     """Draw pairs of answers with normal features, first minus second."""
     shape = (2, count, features)
-    first, second = torch.randn(
-        shape, generator=generator, dtype=torch.float64
-    )
-    return first - second
+    answers = torch.randn(shape, generator=generator, dtype=torch.float64)
+    return answers[0] - answers[1]
 
 
 def vote(p: Tensor, generator: torch.Generator) -> Tensor:
@@ -287,7 +285,9 @@ def vote(p: Tensor, generator: torch.Generator) -> Tensor:
     return torch.bernoulli(p, generator=generator)
 
 
-def label_kinds(lean: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+def label_kinds(
+    lean: Tensor, generator: torch.Generator
+) -> dict[str, Tensor]:
     """Label pairs in four ways, where the true log-odds are known.
 
     Returns:
@@ -356,9 +356,7 @@ def change_of_rule(
 # Selecting by a proxy
 
 
-def best_of_n(
-    gold: Tensor, proxy: Tensor, counts: Sequence[int]
-) -> Tensor:
+def best_of_n(gold: Tensor, proxy: Tensor, counts: Sequence[int]) -> Tensor:
     """Take the first n candidates, keep the one that the proxy likes best.
 
     Returns:
