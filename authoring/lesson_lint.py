@@ -1,16 +1,14 @@
 """Hold the lessons to what can be checked of how a lesson is made.
 
-Gates fail: a fault is one line, `book/module/slug.md:LINE: what: what to do`.
-Instruments only measure; the best pages of the field lie near their marks,
-and a page may be right to differ. What needs the cells to have run, and what
-Sphinx knows better (unknown terms, citations, recaps), the build checks.
+A fault is one line, `book/module/slug.md:LINE: what is wrong: what to do`,
+and fails. Then a row for each lesson says what the instruments of
+`lesson_measures` show, which never fail. What needs the cells to have run,
+and what Sphinx knows better (terms, citations, recaps), the build checks.
 
     python authoring/lesson_lint.py [PAGE ...]
 """
 
-import ast
 import re
-import statistics
 import sys
 from collections.abc import Iterator
 from itertools import pairwise
@@ -20,8 +18,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 
 from lesson import front_matter  # noqa: E402
-from lesson_page import Block, read  # noqa: E402
-from references import citations  # noqa: E402
+from lesson_measures import table  # noqa: E402
+from lesson_page import Block, read, shown  # noqa: E402
 
 Fault = tuple[int, str]
 
@@ -41,13 +39,11 @@ ANNOUNCING = re.compile(
     r"this (lesson|chapter|section) will)\b",
     re.IGNORECASE,
 )
-MAKES_FIGURE = re.compile(r"\bfigures\.(show|slider)\(")
 CHECK_CALL = re.compile(r"\bcheck_\w+\(")
-# in templates, what an author has to write stands in capitals
-PLACEHOLDER = re.compile(r"\b[A-Z']{2,}(?: [A-Z']+){2,}")
 
 
 def part(blocks: list[Block], heading: str) -> list[Block]:
+    """The blocks under one of the fixed headings."""
     return [block for block in blocks if block.section == heading]
 
 
@@ -72,7 +68,7 @@ def headings(blocks: list[Block]) -> Iterator[Fault]:
 
 
 def sentence_case(blocks: list[Block]) -> Iterator[Fault]:
-    """A word that the page also writes small needs no capital in a heading."""
+    """A word that the prose writes small needs no capital."""
     prose = " ".join(b.text for b in blocks if b.kind in ("text", "item"))
     small = set(re.findall(r"\b[a-z]+\b", prose))
     for block in blocks:
@@ -97,7 +93,7 @@ def figures(blocks: list[Block]) -> Iterator[Fault]:
                 "caption": block.body.strip(),
                 "name": block.options.get("name"),
             }
-        elif block.is_cell and MAKES_FIGURE.search(block.body):
+        elif block.makes_figure:
             says = block.options.get("mystnb") or {}
             figure = says.get("figure") or {}
             has = {
@@ -187,6 +183,7 @@ def exercises(blocks: list[Block]) -> Iterator[Fault]:
 
 
 def takeaways(blocks: list[Block]) -> Iterator[Fault]:
+    """As few as one remembers."""
     kept = part(blocks, "Takeaways")
     points = sum(block.kind == "item" for block in kept)
     if kept and not 3 <= points <= 6:
@@ -204,36 +201,6 @@ def tone(blocks: list[Block]) -> Iterator[Fault]:
                 yield number, "a dash: make it a comma, a colon or two"
             if said := ANNOUNCING.search(line):
                 yield number, f'"{said[0]}": take it out, and say the thing'
-
-
-def listing(page: Path, block: Block) -> tuple[str, int]:
-    """The source that a literalinclude shows, and its first line."""
-    file = (page.parent / block.text).resolve()
-    name = block.options.get("pyobject", "")
-    if file.suffix != ".py" or not file.is_file():
-        return "", 1  # Sphinx reports what can't be read
-    source = file.read_text(encoding="utf-8")
-    nodes = ast.parse(source).body
-    for step in name.split("."):
-        found = [n for n in nodes if getattr(n, "name", None) == step]
-        if not found:
-            return ("", 1) if name else (source, 1)
-        nodes = getattr(found[0], "body", [])
-    lines = source.splitlines()
-    first, last = found[0].lineno, found[0].end_lineno
-    return "\n".join(lines[first - 1 : last]), first
-
-
-def shown(page: Path, blocks: list[Block]) -> Iterator[tuple[Block, str]]:
-    """Code that stands open on the page and in print."""
-    for block in blocks:
-        if block.is_cell:
-            if not {"remove-cell", "hide-input", "remove-input"} & {
-                *block.tags
-            }:
-                yield block, block.body
-        elif block.name == "literalinclude":
-            yield block, listing(page, block)[0]
 
 
 def wide_lines(page: Path, blocks: list[Block]) -> Iterator[Fault]:
@@ -261,109 +228,6 @@ def faults(page: Path) -> list[Fault]:
     return sorted(found)
 
 
-def longest_run(blocks: list[Block]) -> int:
-    """Words between one figure, listing, formula, list or box and the next."""
-    longest = run = 0
-    for block in blocks:
-        if block.kind == "text" and not block.within:
-            run += block.words
-        elif block.kind != "heading" and "remove-cell" not in block.tags:
-            run = 0
-        longest = max(longest, run)
-    return longest
-
-
-def first_figure(blocks: list[Block]) -> int:
-    """The word after which the first figure stands."""
-    words = 0
-    for block in blocks:
-        if block.name == "figure" or MAKES_FIGURE.search(block.body):
-            return words
-        words += block.words if block.kind in ("text", "item") else 0
-    return words
-
-
-def measure(page: Path) -> dict[str, int]:
-    """The instruments of a page. Solutions are folded, and not counted."""
-    blocks = read(page)
-    open_ = [b for b in blocks if b.within != "solution"]
-    told = [b for b in open_ if b.kind in ("text", "item")]
-    sentences = [
-        len(sentence.split())
-        for block in told
-        for sentence in re.split(r"(?<=[.?!:]) +(?=[A-Zx\"“])", block.text)
-    ]
-    cells = [b for b in open_ if b.is_cell and "remove-cell" not in b.tags]
-    code = [text.splitlines() for _, text in shown(page, open_)]
-    visible = [b.body for b, _ in shown(page, open_) if b.is_cell]
-    text = page.read_text(encoding="utf-8")
-    return {
-        "words": sum(block.words for block in told),
-        "sentence": round(statistics.median(sentences or [0])),
-        "1st figure": first_figure(open_),
-        "run": longest_run(open_),
-        "cells": len(cells),
-        "cell lines": max((len(b.splitlines()) for b in visible), default=0),
-        "code": sum(map(len, code)),
-        "equations": sum(b.kind == "math" and bool(b.name) for b in blocks),
-        "papers": len({key for _, key in citations(text)}),
-        "figures": sum(
-            b.name == "figure" or bool(MAKES_FIGURE.search(b.body))
-            for b in open_
-        ),
-        "exercises": sum(b.name == "exercise" for b in blocks),
-        "to write": len(PLACEHOLDER.findall(text)),
-    }
-
-
-# where the best pages lie: at least, at most
-MARKS = {
-    "words": (2500, 4000),
-    "sentence": (0, 16),
-    "1st figure": (0, 250),
-    "run": (0, 350),
-    "cells": (6, 12),
-    "cell lines": (0, 10),
-    "code": (80, 160),
-    "equations": (5, 15),
-    "papers": (8, None),
-    "figures": (1, None),
-    "exercises": (4, 6),
-    "to write": (0, 0),
-}
-
-
-def mark(least: int, most: int | None) -> str:
-    if most is None:
-        return f">={least}"
-    if least and most:
-        return f"{least}-{most}"
-    return f"<={most}"
-
-
-def table(pages: list[Path]) -> str:
-    """One row a lesson; a star where a number is off its mark."""
-    rows = [["", *MARKS], ["mark", *(mark(*MARKS[name]) for name in MARKS)]]
-    for page in pages:
-        row = [page.stem[:32]]
-        for name, value in measure(page).items():
-            least, most = MARKS[name]
-            off = value < least or (most is not None and value > most)
-            row.append(f"{value}{'*' * off}")
-        rows.append(row)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [row[0].ljust(widths[0])]
-            + [
-                cell.rjust(width)
-                for cell, width in zip(row[1:], widths[1:], strict=True)
-            ]
-        )
-        for row in rows
-    )
-
-
 def lessons(book: Path) -> list[Path]:
     """The pages of lessons, in the lessons' order."""
     pages = {
@@ -376,6 +240,7 @@ def lessons(book: Path) -> list[Path]:
 
 
 def main(arguments: list[str], root: Path = ROOT) -> int:
+    """Print the faults, then what the instruments show."""
     pages = [Path(name).resolve() for name in arguments]
     pages = pages or lessons(root / "book")
     count = 0

@@ -6,6 +6,7 @@ Directives with prose in them (an exercise, a box) are opened: their blocks
 follow them and know what they stand in.
 """
 
+import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ OPAQUE = {"code-cell", "literalinclude", "math", "glossary", "eval-rst"}
 FORMULAS = ("math_block", "math_block_label", "amsmath")
 LISTS = {"bullet_list_open": "bullet", "ordered_list_open": "numbered"}
 TITLED = {"term", "ref", "doc", "numref"}  # roles that show their text
+DRAWS = re.compile(r"\bfigures\.(show|slider)\(")
+# in the templates, what an author has to write stands in capitals
+PLACEHOLDER = re.compile(r"\b[A-Z']{2,}(?: [A-Z']+){2,}")
 ELSE = "x"  # stands in prose for a formula, a name, a citation, a number
 
 
@@ -35,9 +39,9 @@ class Block:
 
     `kind` is "heading", "text", "item", "cell" (of a table), "math", "code"
     or "directive"; `name` the heading's level ("h2"), the kind of list, the
-    formula's label or the directive's name; `text` what the reader reads, where all that is no prose
-    is an x; `within` the directive around it; `section` the heading of the
-    second level above it.
+    formula's label or the directive's name; `text` what the reader reads, an
+    x for all that is no prose; `within` the directive around it; `section`
+    the heading of the second level above it.
     """
 
     kind: str
@@ -53,17 +57,30 @@ class Block:
 
     @property
     def is_cell(self) -> bool:
+        """Whether it is code that runs."""
         return self.name == "code-cell"
 
     @property
-    def tags(self) -> list[str]:
-        tags = self.options.get("tags") or []
-        if isinstance(tags, str):
-            tags = re.findall(r"[\w-]+", tags)
-        return list(tags)
+    def makes_figure(self) -> bool:
+        """Whether a picture stands here."""
+        return self.name == "figure" or (
+            self.is_cell and bool(DRAWS.search(self.body))
+        )
+
+    @property
+    def tags(self) -> set[str]:
+        """The tags of a cell."""
+        return set(re.findall(r"[\w-]+", str(self.options.get("tags", ""))))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is code that stands on the page unfolded."""
+        hidden = {"remove-cell", "hide-input", "remove-input", "hide-cell"}
+        return self.is_cell and not self.tags & hidden
 
     @property
     def words(self) -> int:
+        """How many words a reader reads here."""
         return len(self.text.split())
 
 
@@ -85,7 +102,8 @@ def prose(inline: Token) -> str:
                 said.append("\n")
             case "myst_role" if token.meta["name"] in TITLED:
                 shown = re.sub(r"\s*<[^>]*>$", "", token.content)
-                said.append(ELSE if shown == token.content else shown)
+                named = shown != token.content or token.meta["name"] == "term"
+                said.append(shown if named else ELSE)
             case "myst_role" if token.meta["name"].startswith("cite:p"):
                 pass
             case "math_inline" | "code_inline" | "myst_role" | "image":
@@ -174,3 +192,30 @@ def read(page: Path) -> list[Block]:
             block.name = gate = block.name.removesuffix("-start")
         found.append(block)
     return found
+
+
+def listing(page: Path, block: Block) -> tuple[str, int]:
+    """The source that a literalinclude shows, and its first line."""
+    file = (page.parent / block.text).resolve()
+    name = block.options.get("pyobject", "")
+    if file.suffix != ".py" or not file.is_file():
+        return "", 1  # Sphinx reports what can't be read
+    source = file.read_text(encoding="utf-8")
+    nodes = ast.parse(source).body
+    for step in name.split("."):
+        found = [n for n in nodes if getattr(n, "name", None) == step]
+        if not found:
+            return ("", 1) if name else (source, 1)
+        nodes = getattr(found[0], "body", [])
+    lines = source.splitlines()
+    first, last = found[0].lineno, found[0].end_lineno
+    return "\n".join(lines[first - 1 : last]), first
+
+
+def shown(page: Path, blocks: list[Block]) -> Iterator[tuple[Block, str]]:
+    """Code that stands open on the page and in print."""
+    for block in blocks:
+        if block.is_open:
+            yield block, block.body
+        elif block.name == "literalinclude":
+            yield block, listing(page, block)[0]

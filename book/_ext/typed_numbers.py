@@ -2,10 +2,10 @@
 
 A cell glues its numbers, and the sentence shows them by `{glue:text}`. After
 the cells of a page have run, the numbers typed in its prose are held against
-the glued ones. One that repeats what the page shows is reported if it has
-three digits that count, or is a percentage; shorter ones agree by chance too
-often. One that the page glues and never shows is looked for too, as it was
-perhaps typed instead, but not in sentences that cite: those have a paper's.
+the glued ones, be they shown elsewhere on the page or nowhere. One that
+repeats them is reported if it has three digits that count, or is a
+percentage: shorter ones agree by chance too often. So do percentages in a
+sentence that cites, which are a paper's.
 
 Formulas, code, headings, citations and years are let be. So a number that
 only happens to agree can be written as a formula.
@@ -20,7 +20,6 @@ from docutils import nodes
 from myst_nb.core.variables import format_plain_text
 from myst_nb.ext.glue.crossref import read_glue_cache
 from myst_nb.sphinx_ import NbMetadataCollector
-from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.typing import ExtensionMetadata
@@ -32,15 +31,7 @@ NUMBER = re.compile(
 )
 YEAR = re.compile(r"(19|20)\d\d")
 SHOWN = re.compile(r"\{glue:text\}`([^`]+)`")
-NOT_PROSE = (
-    nodes.literal,
-    nodes.math,
-    nodes.raw,
-    addnodes.pending_xref,
-    nodes.reference,
-)
-
-
+NOT_PROSE = (nodes.literal, nodes.math, nodes.raw, nodes.reference)
 CITATION, ELSE = "@", "$"  # they stand in prose for what is none
 
 
@@ -70,9 +61,7 @@ def glued(app: Sphinx) -> dict[str, str]:
 def sentence(number: re.Match[str]) -> str:
     """What stands around a number, from full stop to full stop."""
     before = re.split(r"[.?:] ", number.string[: number.start()])[-1]
-    return (
-        before + re.split(r"[.?:](?: |$)", number.string[number.end() :])[0]
-    )
+    return before + re.split(r"[.?:] ", number.string[number.end() :])[0]
 
 
 class Glued:
@@ -93,14 +82,12 @@ class Glued:
     def repeats(self, number: re.Match[str]) -> str | None:
         """The role that shows this number, or could."""
         said, percent = value(number)
-        if not percent and (
-            digits(number[1]) < 3 or YEAR.fullmatch(number[1])
-        ):
+        alone = percent and CITATION not in sentence(number)
+        year = YEAR.fullmatch(number[1]) and not percent
+        if year or not (digits(number[1]) >= 3 or alone):
             return None
         if (said, percent) in self.shown:
             return self.shown[said, percent]
-        if CITATION in sentence(number):
-            return None
         places = -said.as_tuple().exponent
         for key, text in self.unused.items():
             try:
@@ -121,7 +108,9 @@ def words(node: nodes.Element) -> str:
             said.append(str(child))
         elif child.get("refdomain") == "cite":
             said.append(CITATION)
-        elif isinstance(child, NOT_PROSE) or child.get("classes"):
+        elif (
+            isinstance(child, NOT_PROSE) or "pasted-text" in child["classes"]
+        ):
             said.append(ELSE)
         else:
             said.append(words(child))
