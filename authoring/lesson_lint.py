@@ -153,7 +153,7 @@ def exercises(blocks: list[Block]) -> Iterator[Fault]:
         if label not in solved:
             yield (
                 block.line,
-                f"the exercise {label or block.text!r} has no solution:"
+                f"the exercise {label or block.text} has no solution:"
                 f" write {{solution}} {label or 'LABEL'} below it",
             )
         elif "dropdown" not in solved[label].options.get("class", ""):
@@ -193,14 +193,15 @@ def takeaways(blocks: list[Block]) -> Iterator[Fault]:
 def tone(blocks: list[Block]) -> Iterator[Fault]:
     """What the book does not do in its own voice; others may be quoted."""
     for block in blocks:
-        text = QUOTED.sub("x", block.text)
+        said = block.text if block.kind != "directive" else block.caption
+        text = QUOTED.sub("x", said)
         for number, line in enumerate(text.split("\n"), block.line):
             if "!" in line:
                 yield number, "an exclamation mark: end with a full stop"
             if "—" in line or " – " in line or " -- " in line:
                 yield number, "a dash: make it a comma, a colon or two"
-            if said := ANNOUNCING.search(line):
-                yield number, f'"{said[0]}": take it out, and say the thing'
+            if found := ANNOUNCING.search(line):
+                yield number, f'"{found[0]}": take it out, and say the thing'
 
 
 def wide_lines(page: Path, blocks: list[Block]) -> Iterator[Fault]:

@@ -81,7 +81,13 @@ class Block:
     @property
     def words(self) -> int:
         """How many words a reader reads here."""
-        return len(self.text.split())
+        return len(re.findall(r"\S*\w\S*", self.text))
+
+    @property
+    def caption(self) -> str:
+        """What stands under a picture or a listing."""
+        figure = (self.options.get("mystnb") or {}).get("figure") or {}
+        return figure.get("caption") or self.options.get("caption", "")
 
 
 @cache
