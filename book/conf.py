@@ -38,6 +38,7 @@ extensions = [
     "printed",
     "paper_order",
     "used_in",
+    "recaps",
     "parity_table",
     "terms",
     "term_data",
@@ -82,6 +83,7 @@ myst_enable_extensions = [
     "fieldlist",
 ]
 nb_render_markdown_format = "myst"
+earlier_series_url = ""  # where Series 1 to 6 are hosted: recaps link there
 nb_code_prompt_show = "Show the code"
 nb_code_prompt_hide = "Hide the code"
 nb_execution_mode = "cache"
