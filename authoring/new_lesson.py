@@ -60,17 +60,12 @@ def check_anchor(key: str, root: Path) -> None:
         raise ValueError(unknown_key(key, known))
 
 
-def recaps_of(lesson: plan.Lesson, root: Path) -> str:
-    """A sentence that links each recap the lesson stands on."""
-    recaps = (root / "book/earlier-series.md").read_text(encoding="utf-8")
+def recaps_of(lesson: plan.Lesson) -> str:
+    """A paragraph that links each recap the lesson stands on."""
     labels = dict.fromkeys(
         label for demand in lesson.demands for label in demand.recaps
     )
-    links = [
-        f"{{ref}}`THE IDEA IN A PHRASE <{label}>`"
-        for label in labels
-        if f"({label})=" in recaps
-    ]
+    links = [f"{{ref}}`THE IDEA IN A PHRASE <{label}>`" for label in labels]
     return f"It stands on {', '.join(links)}.\n\n" if links else ""
 
 
@@ -89,7 +84,7 @@ def new_files(
     guide = (TEMPLATES / "read-the-paper.md").read_text(encoding="utf-8")
     words = {
         "READ_THE_PAPER": guide.strip(),
-        "LESSON_RECAPS\n\n": recaps_of(lesson, root),
+        "LESSON_RECAPS\n\n": recaps_of(lesson),
         "LESSON_NUMBER": str(lesson.number),
         "LESSON_TITLE": lesson.title,
         "LESSON_MODULES": f"[{', '.join(lesson.snippets)}]",

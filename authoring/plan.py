@@ -12,9 +12,9 @@ prints every demand with the line that meets it, or with what it lacks.
 import re
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 
 import yaml
@@ -40,17 +40,12 @@ class Demand:
         """What of the demand these blocks don't meet."""
         if self.section:
             blocks = [b for b in blocks if b.section == self.section]
-        linked = [
-            target
-            for b in blocks
-            for role, target in b.roles
-            if role == "ref"
-        ]
+        linked = {label for block in blocks for label in links_of(block)}
         code = "\n".join(b.body for b in blocks if b.is_cell)
         lacks = [
             f"a link to {label}"
             for label in self.recaps
-            if not any(re.search(rf"\b{label}\b", link) for link in linked)
+            if label not in linked
         ]
         lacks += [f"code: {p}" for p in self.runs if not re.search(p, code)]
         if self.depth == "introduced":
@@ -58,7 +53,7 @@ class Demand:
             if not any(says_all(self.says, part) for part in parts):
                 lacks.append("a section on it with a figure and a cell")
         elif self.depth == "mentioned":
-            cited = ([b] for b in blocks if any(is_cite(b)))
+            cited = ([b] for b in blocks if cites(b))
             if not any(says_all(self.says, part) for part in cited):
                 lacks.append("a paragraph on it with a citation")
         else:
@@ -75,7 +70,7 @@ class Demand:
             blocks = [b for b in blocks if b.section == self.section]
         for label in self.recaps:
             for block in blocks:
-                if any(label in target for _, target in block.roles):
+                if label in links_of(block):
                     return block.line
         for pattern in self.says:
             return line_of(pattern, blocks)
@@ -112,11 +107,12 @@ class Lesson:
         return root / "book" / f"{self.page}.md"
 
     def state(self, root: Path = ROOT) -> str:
-        """Planned, or begun while its template's words stand in it."""
+        """Planned, begun (a template's words stand in it), or written."""
+        own = [root / f"src/snippets/{name}.py" for name in self.snippets]
         if not self.file(root).is_file():
             return "planned"
-        text = self.file(root).read_text(encoding="utf-8")
-        return "begun" if PLACEHOLDER.search(text) else "written"
+        texts = [f.read_text("utf-8") for f in (self.file(root), *own)]
+        return "begun" if any(map(PLACEHOLDER.search, texts)) else "written"
 
 
 def line_of(pattern: str, blocks: list[Block]) -> int:
@@ -132,9 +128,18 @@ def says_all(patterns: list[str], blocks: list[Block]) -> bool:
     return all(line_of(pattern, blocks) for pattern in patterns)
 
 
-def is_cite(block: Block) -> Iterator[bool]:
-    """For each role of a block, whether it cites."""
-    return (role.startswith("cite") for role, _ in block.roles)
+def links_of(block: Block) -> list[str]:
+    """The labels that a block refers to."""
+    return [
+        re.sub(r".*<(.+)>$", r"\1", target, flags=re.DOTALL)
+        for role, target in block.roles
+        if role == "ref"
+    ]
+
+
+def cites(block: Block) -> bool:
+    """Whether a block cites a work."""
+    return any(role.startswith("cite") for role, _ in block.roles)
 
 
 def parts_of(blocks: list[Block]) -> list[list[Block]]:
@@ -156,13 +161,8 @@ def has_demonstration(blocks: list[Block]) -> bool:
 def connections(root: Path = ROOT) -> dict[str, list[Demand]]:
     """What each lesson builds on, by the rows of connections.yaml."""
     found: dict[str, list[Demand]] = {}
-    file = root / "book" / "connections.yaml"
-    rows = (
-        yaml.safe_load(file.read_text("utf-8"))["rows"]
-        if file.is_file()
-        else []
-    )
-    for row in rows:
+    text = (root / "book/connections.yaml").read_text(encoding="utf-8")
+    for row in yaml.safe_load(text)["rows"]:
         for page in row["lessons"]:
             what = f"{row['new']} builds on {row['source']}"
             recaps = list(row["builds_on"].values())
@@ -196,33 +196,31 @@ def missing(lesson: Lesson, root: Path = ROOT) -> dict[str, list[str]]:
     return {what: lacks[what] for what in lacks if lacks[what]}
 
 
-def report(lesson: Lesson, root: Path = ROOT) -> Iterator[str]:
-    """The lesson's row of the plan, and one line for each demand."""
-    state = lesson.state(root)
-    yield f"{lesson.number:2} {lesson.title}: {state}"
-    blocks = [] if state == "planned" else read(lesson.file(root))
+def report(lesson: Lesson, root: Path = ROOT) -> Iterator[tuple[str, str]]:
+    """For each demand: how it stands, and what it is with where or why."""
+    planned = lesson.state(root) == "planned"
+    blocks = [] if planned else read(lesson.file(root))
     for demand in lesson.demands:
-        if state == "planned":
-            yield f"     to do  {demand.what}"
+        if planned:
+            yield "to do", demand.what
         elif lacks := demand.lacks(blocks):
-            yield f"   MISSING  {demand.what}: {'; '.join(lacks)}"
+            yield "MISSING", f"{demand.what}: {'; '.join(lacks)}"
         else:
             where = f"{lesson.slug}.md:{demand.line(blocks)}"
-            yield f"      done  {demand.what} ({where})"
+            yield "done", f"{demand.what} ({where})"
 
 
 def main(arguments: list[str]) -> int:
     """Print the plan, or the lessons whose names are given."""
-    lessons = [
-        lesson
-        for lesson in load()
-        if not arguments or {lesson.slug, lesson.page} & {*arguments}
-    ]
-    lines = [line for lesson in lessons for line in report(lesson)]
-    print("\n".join(lines))
-    marks = sorted(line.split()[0] for line in lines if line[:3].isspace())
-    counts = [f"{len([*same])} {mark}" for mark, same in groupby(marks)]
-    print(f"{len(lessons)} lessons; demands: {', '.join(counts)}")
+    counts: Counter[str] = Counter()
+    for lesson in load():
+        if arguments and not {lesson.slug, lesson.page} & {*arguments}:
+            continue
+        print(f"{lesson.number:2} {lesson.title}: {lesson.state()}")
+        for how, what in report(lesson):
+            counts[how] += 1
+            print(f"   {how:>7}  {what}")
+    print(", ".join(f"{count} {how}" for how, count in counts.items()))
     return 0
 
 
