@@ -24,6 +24,7 @@ from references import parse, unknown_key  # noqa: E402
 
 TEMPLATES = Path(__file__).parent / "templates"
 PLANNED = re.compile(r"^\S.* planned and not yet written:\n\n", re.M)
+ITEM = r"^- \*\*{title}\*\*.*\n"
 SOME = "These lessons are planned and not yet written:\n\n"
 TOCTREE = re.compile(
     r"(```\{toctree\}\n:numbered: 2\n:maxdepth: 1\n\n)((?:.+\n)+)```"
@@ -112,10 +113,11 @@ def with_lesson(
     index: str, lesson: plan.Lesson, lessons: list[plan.Lesson]
 ) -> str:
     """A module's page that has the lesson among its pages, in order."""
-    index = re.sub(rf"^- \*\*{re.escape(lesson.title)}\*\*.*\n", "", index,
-                   flags=re.M)  # fmt: skip
-    still = re.search(r"^- \*\*", index, re.M)
+    item = ITEM.format(title=re.escape(lesson.title))
+    index = re.sub(item, "", index, flags=re.MULTILINE)
+    still = re.search(r"^- \*\*", index, re.MULTILINE)
     index = PLANNED.sub(SOME if still else "", index)
+    index = re.sub(r"\n{3,}", "\n\n", index)
     found = TOCTREE.search(index)
     pages = {*(found[2].split() if found else []), lesson.slug}
     order = [other.slug for other in lessons if other.slug in pages]
