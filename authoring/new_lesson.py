@@ -12,7 +12,6 @@ import re
 import sys
 from collections.abc import Sequence
 from datetime import date
-from difflib import get_close_matches
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -39,18 +38,6 @@ REFERENCE = """\
 ```
 
 """
-
-
-def find(slug: str, lessons: list[plan.Lesson]) -> plan.Lesson:
-    """The lesson of that name, by the last part of its page's name."""
-    slugs = {lesson.slug: lesson for lesson in lessons}
-    slug = slug.rpartition("/")[2].removesuffix(".md")
-    if slug not in slugs:
-        near = get_close_matches(slug, slugs, 3, cutoff=0.3) or slugs
-        raise ValueError(
-            f"the plan has no lesson {slug!r}; the nearest: {', '.join(near)}"
-        )
-    return slugs[slug]
 
 
 def check_anchor(key: str, root: Path) -> None:
@@ -146,7 +133,7 @@ def with_modules(
 def begin(slug: str, anchor: str, root: Path = ROOT) -> list[Path]:
     """Write the lesson's files and its places; return the new files."""
     lessons = plan.load(root)
-    lesson = find(slug, lessons)
+    lesson = plan.find(slug, lessons)
     check_anchor(anchor, root)
     new = new_files(lesson, anchor, root)
     for file in new:

@@ -15,6 +15,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
@@ -111,7 +112,8 @@ class Lesson:
         own = [root / f"src/snippets/{name}.py" for name in self.snippets]
         if not self.file(root).is_file():
             return "planned"
-        texts = [f.read_text("utf-8") for f in (self.file(root), *own)]
+        files = [self.file(root), *filter(Path.is_file, own)]
+        texts = [file.read_text(encoding="utf-8") for file in files]
         return "begun" if any(map(PLACEHOLDER.search, texts)) else "written"
 
 
@@ -189,6 +191,18 @@ def load(root: Path = ROOT) -> list[Lesson]:
     ]
 
 
+def find(slug: str, lessons: list[Lesson]) -> Lesson:
+    """The lesson of that name, by the last part of its page's name."""
+    slugs = {lesson.slug: lesson for lesson in lessons}
+    slug = slug.rpartition("/")[2].removesuffix(".md")
+    if slug not in slugs:
+        near = get_close_matches(slug, slugs, 3, cutoff=0.3) or slugs
+        raise ValueError(
+            f"the plan has no lesson {slug!r}; the nearest: {', '.join(near)}"
+        )
+    return slugs[slug]
+
+
 def missing(lesson: Lesson, root: Path = ROOT) -> dict[str, list[str]]:
     """The demands that a lesson's page does not meet, with what they lack."""
     blocks = read(lesson.file(root))
@@ -212,10 +226,14 @@ def report(lesson: Lesson, root: Path = ROOT) -> Iterator[tuple[str, str]]:
 
 def main(arguments: list[str]) -> int:
     """Print the plan, or the lessons whose names are given."""
+    lessons = load()
+    try:
+        lessons = [find(name, lessons) for name in arguments] or lessons
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
     counts: Counter[str] = Counter()
-    for lesson in load():
-        if arguments and not {lesson.slug, lesson.page} & {*arguments}:
-            continue
+    for lesson in lessons:
         print(f"{lesson.number:2} {lesson.title}: {lesson.state()}")
         for how, what in report(lesson):
             counts[how] += 1

@@ -132,6 +132,7 @@ def test_its_tests_and_the_house_s_pass(begun):
     assert "1 passed" in run(begun, "pytest", "--noconftest", parity)
 
 
+@pytest.mark.slow  # mypy starts cold
 def test_it_is_formatted_and_typed(begun):
     run(begun, "ruff", "check", ".")
     run(begun, "ruff", "format", "--check", ".")
