@@ -37,9 +37,14 @@ FAULTS = {
     "**0.847** in bold": "0.847 is typed",
     "Right for 91% of them.": "91% is typed, .*`never:.0%`",
     "> A quote of 0.910.": "0.910 is typed, .*`never:.3f`",
+    "- In a list, 0.847": "0.847 is typed",
+    "```{note}\nBoxed, 0.847\n```": "0.847 is typed",
+    "```{code-block}\n:caption: 34% in a caption\na\n```": "34% is typed",
+    "Two lines,\nand 0.847 in the second.": "0.847 is typed",
     "0.847 stands as {cite:p}`a2020b` have it.": "0.847 is typed",
 }
 FINE = [
+    "```{code-block}\n:caption: Shown, {glue:text}`loss:.3f`\na\n```",
     "As a formula, $0.847$, it may stand.",
     "The code says `0.847`.",
     "## The heading says 0.847",
@@ -65,6 +70,8 @@ def test_what_is_typed_is_reported_where_it_stands(tiny):
     log = tiny.build().log
     for said, message in FAULTS.items():
         line = text.split(said)[0].count("\n") + 1
+        if ":caption:" not in said:  # a caption is where its block begins
+            line += said[: NUMBER.search(said).start()].count("\n")
         assert re.search(f"index.md:{line}: WARNING: {message}", log), log
     assert log.count("WARNING: ") == len(FAULTS), log
 
