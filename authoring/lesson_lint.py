@@ -123,15 +123,15 @@ def reading_guide(blocks: list[Block]) -> Iterator[Fault]:
         b for b in guide if b.name == "numbered" and b.text.endswith("?")
     ]
     parts = {
-        "order to read in: write `Read ... in this order: ...`": (
+        "an order: write `Read ... in this order: ...`": (
             "in this order" in text
         ),
-        "table of 4 columns: paper, here, our code, field's code": (
+        "a table of 4 columns: paper, here, our code, field's code": (
             columns == 4
         ),
-        f"three numbered questions, but {len(questions)}: number them, and"
-        " end each with a question mark": len(questions) == 3,
-        "misreading: say `The usual misreading is ...`": "misread" in text,
+        f"three questions, but {len(questions)}: number them, and end each"
+        " with a question mark": len(questions) == 3,
+        "a misreading: say `The usual misreading is ...`": "misread" in text,
     }
     for what, there in parts.items():
         if not there:
@@ -199,7 +199,10 @@ def tone(blocks: list[Block]) -> Iterator[Fault]:
             if "!" in line:
                 yield number, "an exclamation mark: end with a full stop"
             if "—" in line or " – " in line or " -- " in line:
-                yield number, "a dash: make it a comma, a colon or two"
+                yield (
+                    number,
+                    "a dash: make it a comma, a colon or two sentences",
+                )
             if found := ANNOUNCING.search(line):
                 yield number, f'"{found[0]}": take it out, and say the thing'
 

@@ -80,14 +80,12 @@ class Glued:
                     self.shown.setdefault(value(number), role)
 
     def repeats(self, number: re.Match[str]) -> str | None:
-        """The role that shows this number, or could."""
+        """The role that could show this number, or does elsewhere."""
         said, percent = value(number)
         alone = percent and CITATION not in sentence(number)
         year = YEAR.fullmatch(number[1]) and not percent
         if year or not (digits(number[1]) >= 3 or alone):
             return None
-        if (said, percent) in self.shown:
-            return self.shown[said, percent]
         places = -said.as_tuple().exponent
         for key, text in self.unused.items():
             try:
@@ -97,7 +95,7 @@ class Glued:
                 continue
             if same:
                 return f"{key}:.{places}{'%' if percent else 'f'}"
-        return None
+        return self.shown.get((said, percent))
 
 
 def words(node: nodes.Element) -> str:

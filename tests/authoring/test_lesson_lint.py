@@ -54,25 +54,25 @@ FAULTS = {
     ),
     "no order to read in": (
         ("in this order: abstract", "from abstract"),
-        "a reading guide without order to read in: write `Read ... in this"
-        " order: ...`",
+        "a reading guide without an order: write `Read ... in this order:"
+        " ...`",
         "## Read the paper",
     ),
     "a table of three columns": (
         (r"(?m)^\|(.*)\|[^|\n]*\|$", r"|\1|"),
-        "a reading guide without table of 4 columns: paper, here, our code,"
+        "a reading guide without a table of 4 columns: paper, here, our code,"
         " field's code",
         "## Read the paper",
     ),
     "two questions": (
         (r"3\. §3: with more layers.*\n", ""),
-        "a reading guide without three numbered questions, but 2: number"
-        " them, and end each with a question mark",
+        "a reading guide without three questions, but 2: number them, and"
+        " end each with a question mark",
         "## Read the paper",
     ),
     "no misreading": (
         ("The usual misreading", "What people say"),
-        "a reading guide without misreading: say `The usual misreading is",
+        "a reading guide without a misreading: say `The usual misreading is",
         "## Read the paper",
     ),
     "an exercise without solution": (
@@ -124,7 +124,7 @@ FAULTS = {
     ),
     "an em dash": (
         ("Right is the model", "Right—at last—is the model"),
-        "a dash: make it a comma, a colon or two",
+        "a dash: make it a comma, a colon or two sentences",
     ),
     "an announcement": (
         ("This lesson takes a real", "In this lesson we will take a real"),
