@@ -263,3 +263,22 @@ def test_the_book_builds_with_it(begun):
     run(begun, "sphinx", "-q", "-W", "-n", "-j", "auto", *folders)
     page = (begun / f"_build/html/frontiers/{SLUG}.html").read_text()
     assert "at the lowest temperature the first choice has" in page
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("latexmk"), reason="needs LaTeX")
+def test_it_is_printed_without_a_box_too_wide(begun):
+    folders = ("-d", "_build/printed", "book", "_build/latex")
+    run(begun, "sphinx", "-b", "latex", "-q", "-W", "-n", *folders)
+    tex = begun / "_build/latex/recent-llm-advances.tex"
+    options = ("-lualatex", "-interaction=nonstopmode", "-halt-on-error")
+    subprocess.run(
+        ["latexmk", *options, tex.name],
+        cwd=tex.parent,
+        capture_output=True,
+        check=True,
+    )
+    judge = begun / "book/_ext/latex_log.py"
+    log = tex.with_suffix(".log")
+    done = subprocess.run([sys.executable, judge, log], capture_output=True)
+    assert done.returncode == 0, done.stderr
