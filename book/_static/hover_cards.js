@@ -11,8 +11,11 @@ const GAP = 6; // px between link and card
 const EDGE = 12; // px between card and window
 
 const templates = new Map();
-for (const template of document.querySelectorAll("template.hover-card")) {
-  templates.set(template.dataset.for, template);
+// Older browsers have no popovers: there a link stays a link.
+if (HTMLElement.prototype.showPopover) {
+  for (const template of document.querySelectorAll("template.hover-card")) {
+    templates.set(template.dataset.for, template);
+  }
 }
 
 let link, card; // those shown
