@@ -155,7 +155,7 @@ def test_ipo(generator) -> None:
 
 
 @pytest.mark.parity(
-    ours="preference.kto_loss, reference_point",
+    ours="preference.kto_loss",
     theirs="TRL: KTOTrainer",
     convention="z0 from mismatched pairs, at least 0, without gradient",
     tolerance="1e-12, float64, and of the slopes",
