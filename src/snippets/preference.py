@@ -24,7 +24,7 @@ Names::
     tau        tau [IPO]          what everybody else calls beta
     z0         z_0 [KTO]          reference point
     U          unembedding        a row per token, (V, d)
-    gold       r                  what an answer is worth, (K,)
+    gold       r                  what an answer is worth, (prompts, K)
 
 A loss takes numbers of whole answers and returns one number per pair or
 answer; trainers average them. What differs from TRL: its IPO divides each
@@ -282,19 +282,19 @@ def displace(
 # Whose answers
 
 
-class Bandit(NamedTuple):
-    """One prompt with K answers, what they are worth, and a reference."""
+class Bandits(NamedTuple):
+    """Prompts with K answers each, what these are worth, and a reference."""
 
-    gold: Tensor  # (K,)
-    reference: Tensor  # log-probabilities, (K,)
+    gold: Tensor  # (prompts, K)
+    reference: Tensor  # log-probabilities, (prompts, K)
 
 
-def bandit(answers: int, generator: torch.Generator) -> Bandit:
+def bandits(prompts: int, K: int, generator: torch.Generator) -> Bandits:
     """Draw answers whose worth the reference gets backwards, with noise."""
     gold, noise = torch.randn(
-        2, answers, generator=generator, dtype=torch.float64
+        2, prompts, K, generator=generator, dtype=torch.float64
     )
-    return Bandit(gold, (0.7 * (noise - gold)).log_softmax(-1))
+    return Bandits(gold, (0.7 * (noise - gold)).log_softmax(-1))
 
 
 def judge(
@@ -303,26 +303,25 @@ def judge(
     """Sample pairs of answers from a policy, let Bradley-Terry judge them.
 
     Args:
-        policy: log-probabilities, (K,).
-        gold: worth of each answer, (K,).
-        pairs: how many.
+        policy: log-probabilities, (prompts, K).
+        gold: worth of each answer, (prompts, K).
+        pairs: how many for each prompt.
         generator: source of randomness.
 
     Returns:
-        Chosen and rejected answers, both (pairs,).
+        Chosen and rejected answers, both (prompts, pairs).
 
     """
     a, b = torch.multinomial(
         policy.exp(), 2 * pairs, replacement=True, generator=generator
-    ).view(2, pairs)
-    a_wins = torch.bernoulli(
-        (gold[a] - gold[b]).sigmoid(), generator=generator
-    ).bool()
+    ).chunk(2, dim=-1)
+    lead = gold.gather(-1, a) - gold.gather(-1, b)
+    a_wins = torch.bernoulli(lead.sigmoid(), generator=generator).bool()
     return torch.where(a_wins, a, b), torch.where(a_wins, b, a)
 
 
 def preference_run(
-    task: Bandit,
+    task: Bandits,
     rounds: int,
     generator: torch.Generator,
     labels: int = 400,
@@ -336,46 +335,47 @@ def preference_run(
 
     Returns:
         Mean gold and KL from the reference, before the first step and after
-        each, (2, steps + 1).
+        each, (steps + 1, 2, prompts).
 
     """
     _expect(labels % rounds == steps % rounds == 0, "equal rounds", rounds)
     logits = task.reference.clone().requires_grad_()
     adam = torch.optim.Adam([logits], lr=0.05)
-    won, lost, path = [], [], [measure(task.reference, task)]
+    bought: list[tuple[Tensor, Tensor]] = []
+    path = [measure(logits, task)]
     for _ in range(rounds):
         policy = logits.detach().log_softmax(-1)
-        new = judge(policy, task.gold, labels // rounds, generator)
-        won.append(new[0])
-        lost.append(new[1])
-        w, l = torch.cat(won), torch.cat(lost)  # noqa: E741
+        bought.append(judge(policy, task.gold, labels // rounds, generator))
+        chosen, rejected = (
+            torch.cat(answers, -1) for answers in zip(*bought, strict=True)
+        )
         for _ in range(steps // rounds):
             rho = logits.log_softmax(-1) - task.reference
-            adam.zero_grad()
-            dpo_loss(rho[w] - rho[l], beta).mean().backward()  # type: ignore[no-untyped-call]
+            h = rho.gather(-1, chosen) - rho.gather(-1, rejected)
+            loss = dpo_loss(h, beta).mean(-1).sum()  # prompts don't share
+            (logits.grad,) = torch.autograd.grad(loss, logits)
             adam.step()
-            path.append(measure(logits.detach().log_softmax(-1), task))
-    return torch.tensor(path, dtype=torch.float64).T
+            path.append(measure(logits, task))
+    return torch.stack(path)
 
 
-def measure(policy: Tensor, task: Bandit) -> tuple[float, float]:
-    """Mean gold of a policy and its KL from the reference, in nats."""
+def measure(logits: Tensor, task: Bandits) -> Tensor:
+    """Mean gold of a policy and its KL from the reference, (2, prompts)."""
+    policy = logits.detach().log_softmax(-1)
     p = policy.exp()
-    kl = (p * (policy - task.reference)).sum()
-    return float(p @ task.gold), float(kl)
+    kl = (p * (policy - task.reference)).sum(-1)
+    return torch.stack([(p * task.gold).sum(-1), kl])
 
 
-def best_trade(task: Bandit, betas: Sequence[float]) -> Tensor:
-    """Gold and KL of the best policies there are, (2, betas).
+def best_trade(task: Bandits, betas: Sequence[float]) -> Tensor:
+    """Gold and KL of the best policies there are, (betas, 2, prompts).
 
     No policy has more gold at the same KL: each maximizes gold minus beta
     KL (`snippets.constitution.tilt`).
     """
-    points = [
-        measure(tilt(task.reference.exp(), task.gold, beta).log(), task)
-        for beta in betas
-    ]
-    return torch.tensor(points, dtype=torch.float64).T
+    reference = task.reference.exp()
+    best = [tilt(reference, task.gold, beta).log() for beta in betas]
+    return torch.stack([measure(policy, task) for policy in best])
 
 
 # Exercises

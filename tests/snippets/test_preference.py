@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from snippets import preference as p
-from snippets.constitution import preference_loss, tilt
+from snippets.constitution import preference_loss
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -305,18 +306,17 @@ class TestDisplacement:
             assert ((path[:, 1] - path[:, 2]).diff() > 0).all()
 
 
-class TestBandit:
+class TestBandits:
     def test_the_reference_has_it_backwards(self):
-        task = p.bandit(5000, seeded(0))
-        correlation = torch.corrcoef(torch.stack([task.gold, task.reference]))
-        assert float(correlation[0, 1]) == pytest.approx(
-            -(0.5**0.5), abs=0.03
-        )
-        assert float(task.reference.exp().sum()) == pytest.approx(1)
+        task = p.bandits(2, 5000, seeded(0))
+        for gold, reference in zip(*task, strict=True):
+            both = torch.corrcoef(torch.stack([gold, reference]))
+            assert float(both[0, 1]) == pytest.approx(-(0.5**0.5), abs=0.03)
+            assert float(reference.exp().sum()) == pytest.approx(1)
 
     def test_the_judge_is_bradley_terry(self):
-        policy = torch.tensor([0.2, 0.3, 0.5]).double()
-        gold = torch.tensor([0.0, 1.0, -1.0]).double()
+        policy = torch.tensor([[0.2, 0.3, 0.5]]).double()
+        gold = torch.tensor([[0.0, 1.0, -1.0]]).double()
         w, l = p.judge(policy.log(), gold, 200_000, seeded(1))  # noqa: E741
         met = ((w == 0) & (l == 1)) | ((w == 1) & (l == 0))
         assert float(met.double().mean()) == pytest.approx(0.12, abs=0.01)
@@ -324,46 +324,59 @@ class TestBandit:
         assert float(won) == pytest.approx(1 / (1 + math.exp(-1)), abs=0.01)
 
     def test_measure(self):
-        task = p.bandit(7, seeded(2))
-        assert p.measure(task.reference, task)[1] == pytest.approx(0)
-        policy = normal(3, 7).log_softmax(-1)
-        gold, kl = p.measure(policy, task)
+        task = p.bandits(3, 7, seeded(2))
+        close(p.measure(task.reference, task)[1], torch.zeros(3).double())
+        logits = normal(3, 3, 7)
+        gold, kl = p.measure(logits, task)
+        policy = logits.log_softmax(-1)
         same = torch.nn.functional.kl_div(
-            task.reference, policy, reduction="sum", log_target=True
+            task.reference, policy, reduction="none", log_target=True
         )
-        assert kl == pytest.approx(float(same))
-        assert gold == pytest.approx(float((policy.exp() * task.gold).sum()))
+        close(kl, same.sum(-1))
+        close(gold, torch.einsum("pk,pk->p", policy.exp(), task.gold))
 
     def test_a_run_starts_at_the_reference_and_pays_for_every_label(self):
-        task = p.bandit(20, seeded(4))
-        gold, kl = p.preference_run(task, 4, seeded(5), labels=40, steps=8)
-        assert gold.shape == kl.shape == (9,)
-        assert kl[0] == pytest.approx(0)
-        assert (kl[1:] > 0).all()
+        task = p.bandits(2, 20, seeded(4))
+        path = p.preference_run(task, 4, seeded(5), labels=40, steps=8)
+        assert path.shape == (9, 2, 2)
+        close(path[0], p.measure(task.reference, task))
+        assert (path[1:, 1] > 0).all()
         with pytest.raises(ValueError, match="equal rounds"):
             p.preference_run(task, 7, seeded(5))
 
+    def test_labels_come_from_the_policy_of_the_round(self, monkeypatch):
+        seen = []
+        judge = p.judge
+
+        def listen(policy, gold, pairs, generator):
+            seen.append((policy.clone(), pairs))
+            return judge(policy, gold, pairs, generator)
+
+        monkeypatch.setattr(p, "judge", listen)
+        task = p.bandits(2, 20, seeded(4))
+        p.preference_run(task, 4, seeded(5), labels=40, steps=8)
+        assert [pairs for _, pairs in seen] == [10] * 4
+        close(seen[0][0], task.reference)
+        moved = [(a - b).abs().max() for (a, _), (b, _) in pairwise(seen)]
+        assert min(moved) > 0.01
+
     def test_with_enough_labels_dpo_finds_the_closed_form(self):
-        """All pairs, many labels: the tilted reference of the same beta."""
-        task = p.bandit(4, seeded(6))
-        gold, kl = p.preference_run(
+        """Many labels: the tilted reference of the same beta."""
+        task = p.bandits(3, 4, seeded(6))
+        path = p.preference_run(
             task, 1, seeded(7), labels=60_000, steps=600, beta=1.0
         )
-        best = tilt(task.reference.exp(), task.gold, 1.0).log()
-        expected = p.measure(best, task)
-        assert float(gold[-1]) == pytest.approx(expected[0], abs=0.05)
-        assert float(kl[-1]) == pytest.approx(expected[1], abs=0.05)
+        close(path[-1], p.best_trade(task, [1.0])[0], 0.06)
 
     def test_nothing_beats_the_best_trade(self):
-        task = p.bandit(12, seeded(8))
-        gold, kl = p.best_trade(task, [3.0, 1.0, 0.3])
-        assert (gold.diff() > 0).all()
-        assert (kl.diff() > 0).all()
+        task = p.bandits(2, 12, seeded(8))
+        betas = (3.0, 1.0, 0.3)
+        best = p.best_trade(task, betas)
+        assert (best.diff(dim=0) > 0).all()
         for seed in range(40):
-            policy = (task.reference + normal(seed, 12)).log_softmax(-1)
-            one = p.measure(policy, task)
-            for beta, g, k in zip((3.0, 1.0, 0.3), gold, kl, strict=True):
-                assert one[0] - beta * one[1] < g - beta * k
+            gold, kl = p.measure(task.reference + normal(seed, 2, 12), task)
+            for beta, (g, k) in zip(betas, best, strict=True):
+                assert (gold - beta * kl < g - beta * k).all()
 
 
 class TestExercises:
