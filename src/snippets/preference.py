@@ -320,6 +320,14 @@ def judge(
     return torch.where(a_wins, a, b), torch.where(a_wins, b, a)
 
 
+class Run(NamedTuple):
+    """A training on labels that are bought in rounds."""
+
+    path: Tensor  # gold and KL after each step, (steps + 1, 2, prompts)
+    policy: Tensor  # log-probabilities at the end, (prompts, K)
+    verdicts: Tensor  # how many each answer was part of, (prompts, K)
+
+
 def preference_run(
     task: Bandits,
     rounds: int,
@@ -327,16 +335,11 @@ def preference_run(
     labels: int = 400,
     steps: int = 320,
     beta: float = 0.3,
-) -> Tensor:
+) -> Run:
     """Train by DPO on labels that are bought in rounds.
 
     Each round samples its share of the labels from the policy of the moment
     and trains on all labels so far. One round is offline DPO.
-
-    Returns:
-        Mean gold and KL from the reference, before the first step and after
-        each, (steps + 1, 2, prompts).
-
     """
     _expect(labels % rounds == steps % rounds == 0, "equal rounds", rounds)
     logits = task.reference.clone().requires_grad_()
@@ -356,7 +359,11 @@ def preference_run(
             (logits.grad,) = torch.autograd.grad(loss, logits)
             adam.step()
             path.append(measure(logits, task))
-    return torch.stack(path)
+    verdicts = torch.zeros_like(task.gold)
+    seen = torch.cat([chosen, rejected], -1)
+    verdicts.scatter_add_(-1, seen, verdicts.new_ones(seen.shape))
+    policy = logits.detach().log_softmax(-1)
+    return Run(torch.stack(path), policy, verdicts)
 
 
 def measure(logits: Tensor, task: Bandits) -> Tensor:

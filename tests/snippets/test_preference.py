@@ -337,10 +337,13 @@ class TestBandits:
 
     def test_a_run_starts_at_the_reference_and_pays_for_every_label(self):
         task = p.bandits(2, 20, seeded(4))
-        path = p.preference_run(task, 4, seeded(5), labels=40, steps=8)
+        run = p.preference_run(task, 4, seeded(5), labels=40, steps=8)
+        path = run.path
         assert path.shape == (9, 2, 2)
         close(path[0], p.measure(task.reference, task))
         assert (path[1:, 1] > 0).all()
+        close(path[-1], p.measure(run.policy, task))
+        assert run.verdicts.sum(-1).tolist() == [80, 80]
         with pytest.raises(ValueError, match="equal rounds"):
             p.preference_run(task, 7, seeded(5))
 
@@ -363,10 +366,10 @@ class TestBandits:
     def test_with_enough_labels_dpo_finds_the_closed_form(self):
         """Many labels: the tilted reference of the same beta."""
         task = p.bandits(3, 4, seeded(6))
-        path = p.preference_run(
+        run = p.preference_run(
             task, 1, seeded(7), labels=60_000, steps=600, beta=1.0
         )
-        close(path[-1], p.best_trade(task, [1.0])[0], 0.06)
+        close(run.path[-1], p.best_trade(task, [1.0])[0], 0.06)
 
     def test_nothing_beats_the_best_trade(self):
         task = p.bandits(2, 12, seeded(8))
