@@ -17,7 +17,7 @@ for (const template of document.querySelectorAll("template.hover-card")) {
 
 let link, card; // those shown
 let timer;
-let finger = false; // whether the last press was one
+let finger = false; // whether the last press was by one
 let returning = false;
 
 const isInside = (node) => card?.contains(node) || link?.contains(node);
@@ -40,8 +40,6 @@ function hide() {
 }
 
 function show(to, x) {
-  clearTimeout(timer);
-  if (to === link) return;
   hide();
   link = to;
   card = document.createElement("div");
@@ -106,6 +104,7 @@ document.addEventListener("focusin", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
+  finger = false;
   if (event.key !== "Escape" || !card) return;
   const back = card.contains(document.activeElement) && link;
   hide();
