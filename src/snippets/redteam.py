@@ -223,6 +223,23 @@ def success_rate(needed: Tensor, budget: float) -> float:
     return float((needed <= budget).double().mean())
 
 
+def chances(
+    guard: Guard,
+    messages: Sequence[str],
+    tricks: Sequence[str],
+    tries: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Measure how likely one attempt gets in, for each message."""
+    texts = [
+        message.format(disguise(WORD, tricks, generator))
+        for message in messages
+        for _ in range(tries)
+    ]
+    passed = guard.flags(texts) < 0
+    return passed.double().reshape(len(messages), tries).mean(-1)
+
+
 class Round(NamedTuple):
     """What one round of attack and patch measured."""
 
@@ -231,6 +248,7 @@ class Round(NamedTuple):
     replay: float  # success rate of all attacks so far, after the patch
     alarms: float  # innocent messages in the same styles that are stopped
     known: int  # attacks the guard was trained on
+    guard: Guard  # after the patch
 
 
 def innocent(
@@ -282,6 +300,7 @@ def arms_race(
                 float(replay),
                 float(alarms.double().mean()),
                 len(known),
+                guard,
             )
         )
     return rounds
