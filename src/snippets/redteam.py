@@ -349,7 +349,7 @@ def ask(
     examples: Sequence[Sequence[str]],
     generator: torch.Generator,
 ) -> list[str]:
-    """Sample a question for each list of examples ([RT] Section 3.1).
+    """Sample a question for each list of examples ([RT]).
 
     A list without examples asks zero-shot. What has no question mark is
     thrown away, what comes after the first too.
@@ -388,7 +388,7 @@ def draw_examples(
     size: int = 5,
     temperature: float = 0.1,
 ) -> list[list[str]]:
-    """Draw examples that failed more often than others ([RT] Section 3.1).
+    """Draw examples, those that failed more surely more often ([RT]).
 
     With probability proportional to exp(failure / temperature), where the
     failure is a probability, without repeating one in a list.
