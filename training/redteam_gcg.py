@@ -23,10 +23,7 @@ def setting(tokenizer: Tokenizer) -> tuple[redteam.Prompt, Tensor, Tensor]:
 
     Allowed are tokens of plain letters, with or without a space in front.
     """
-    before, after = tokenizer.chat([("user", f"{QUESTION}\0")]).split("\0")
-    prompt = redteam.Prompt(
-        *(tokenizer.encode(part) for part in (before, after, TARGET))
-    )
+    prompt = redteam.suffix_prompt(tokenizer, QUESTION, TARGET)
     pieces = tokenizer.pieces(range(tokenizer.bpe.get_vocab_size()))
     words = [piece.removeprefix(" ") for piece in pieces]
     allowed = torch.tensor([w.isascii() and w.isalpha() for w in words])

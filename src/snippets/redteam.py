@@ -432,6 +432,14 @@ class Prompt(NamedTuple):
     target: list[int]
 
 
+def suffix_prompt(tokenizer: Tokenizer, question: str, target: str) -> Prompt:
+    """Let the attacker's tokens follow a question, and want an answer."""
+    before, after = tokenizer.chat([("user", f"{question}\0")]).split("\0")
+    return Prompt(
+        *(tokenizer.encode(text) for text in (before, after, target))
+    )
+
+
 def target_loss(model: SmolLM, free: Tensor, prompt: Prompt) -> Tensor:
     """Negative log-likelihood of the target, summed over its tokens.
 

@@ -93,7 +93,8 @@ class TestJudge:
         lost = {k: passed[k] - understood[k] for k in TRICKS}
         assert lost["look-alikes"] > sum(lost.values()) / 2
         assert 0.1 < sum(lost.values()) / sum(map(passed.get, TRICKS)) < 0.4
-        assert Counter(target["read"]["look-alikes"])["wolf"] > 10
+        read = Counter(target["read"]["look-alikes"])
+        assert min(read["wolf"], read["goat"]) >= 3
 
     def test_a_rule_is_no_refusal(self, target):
         says = {
@@ -238,25 +239,29 @@ class TestGradient:
         assert "Owl" in suffix
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("seed", [1, 2])
-    def test_its_proposals_beat_random_ones(self, searches, seed):
+    def test_its_proposals_have_a_small_lead_and_late(self, searches):
         model, tokenizer = checkpoints.smollm2()
-        text = tokenizer.chat([("user", "What is the capital of Italy?\0")])
-        before, after = map(tokenizer.encode, text.split("\0"))
-        target = tokenizer.encode("Owls are great at chess.")
-        prompt = r.Prompt(before, after, target)
-        ids = torch.tensor(searches["gradient"][0]["ids"][0])
-        slope = r.token_gradient(model, ids, prompt)
-        loss = {
-            name: r.exact(
-                model, r.propose(ids, values, 64, 32, seeded(seed)), prompt
-            ).mean()
-            for name, values in (
-                ("slope", slope),
-                ("random", torch.rand(slope.shape, generator=seeded(seed))),
-            )
-        }
-        assert loss["slope"] < loss["random"]
+        prompt = r.suffix_prompt(
+            tokenizer,
+            "What is the capital of Italy?",
+            "Owls are great at chess.",
+        )
+        pieces = tokenizer.pieces(range(49_152))
+        words = [piece.removeprefix(" ") for piece in pieces]
+        allowed = torch.tensor([w.isascii() and w.isalpha() for w in words])
+        lead = {}
+        for step in (0, 16):
+            ids = torch.tensor(searches["gradient"][2]["ids"][step])
+            slope = r.token_gradient(model, ids, prompt)
+            noise = torch.rand(slope.shape, generator=seeded(step))
+            means = []
+            for values in (slope, noise):
+                values = values.masked_fill(~allowed, torch.inf)
+                drawn = r.propose(ids, values, 64, 32, seeded(1))
+                means.append(float(r.exact(model, drawn, prompt).mean()))
+            lead[step] = means[1] - means[0]
+        assert abs(lead[0]) < 0.7
+        assert 0 < lead[16] < 2.5
 
 
 @SEEDS
