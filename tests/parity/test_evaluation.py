@@ -95,10 +95,9 @@ def test_rate(generator: torch.Generator) -> None:
 
 
 @pytest.mark.parity(
-    ours="evaluation.rate with control",
+    ours="evaluation.rate",
     theirs="scikit-learn: LogisticRegression",
-    convention="log-odds per Elo point in the features; style is one more;"
-    " no intercept",
+    convention="with control: style is one more feature; no intercept",
     tolerance="0.01 Elo points, their solver's",
 )
 def test_rate_with_style(generator: torch.Generator) -> None:
