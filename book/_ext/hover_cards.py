@@ -24,38 +24,23 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.logging import suppress_logging
 from sphinx.util.osutil import relative_uri
 from sphinx.util.typing import ExtensionMetadata
-from sphinx.writers.html5 import HTML5Translator
 
 BUILDERS = ("html", "dirhtml")
 TEMPLATE = '<template class="hover-card" data-for="{}" data-digest="{}">'
 EMBEDDED = re.compile(TEMPLATE.format('([^"]*)', '([^"]*)'))
 
 
-class card(nodes.General, nodes.Element):
-    """What a link to the address `href` leads to."""
-
-
-def open_template(writer: HTML5Translator, node: card) -> None:
-    tag = TEMPLATE.format(escape(node["href"]), node["digest"])
-    writer.body.append(tag)
-
-
-def close_template(writer: HTML5Translator, node: card) -> None:
-    writer.body.append("</template>\n")
-
-
 def places(env: BuildEnvironment) -> dict[tuple[str, str], str]:
     """Where there is something to show, by page and id, and its kind."""
-    found, std = {}, env.domains.standard_domain
+    std, cite = env.domains.standard_domain, env.domains.get("cite")
+    found = {}
     for (kind, _), place in std.objects.items():
         if kind == "term":
             found[place] = "term"
     for label, place in std.anonlabels.items():
         if label.startswith("recap-"):
             found[place] = "recap"
-    for work in (
-        env.domains["cite"].citations if "cite" in env.domains else []
-    ):
+    for work in cite.citations if cite else []:
         found[work.bibliography_key.docname, work.citation_id] = "work"
     return found
 
@@ -79,26 +64,26 @@ def line(name: str, *parts: nodes.Node) -> nodes.paragraph:
 def shown(kind: str, node: nodes.Element) -> Iterator[nodes.Node]:
     """What the card has of a section, or of a term and its definition."""
     if kind == "recap":
-        yield line("title", *node[0])
+        yield line("title", *node.next_node(nodes.title))
         yield from own_text(node)
         return
-    following = node.parent[node.parent.index(node) :]
-    definition = next(x for x in following if isinstance(x, nodes.definition))
+    rest = node.parent[node.parent.index(node) :]  # perhaps more terms
+    definition = next(x for x in rest if isinstance(x, nodes.definition))
     if kind == "work":
         yield from own_text(definition)[:1]
         yield line("facts", nodes.literal("", node["ids"][0]))
         return
     yield line("title", *node)
     yield from own_text(definition)
-    for name in definition.findall(nodes.inline):
-        if "papers-write" in name["classes"]:
-            yield line("facts", nodes.emphasis("", "Papers write "), *name)
+    for names in definition.findall(nodes.inline):
+        if "papers-write" in names["classes"]:
+            yield line("facts", nodes.emphasis("", "Papers write "), *names)
 
 
-def new_card(uri: str, title: str, parts: list[nodes.Node]) -> card:
+def new_card(uri: str, title: str, parts: list[nodes.Node]) -> nodes.Element:
     """These parts of a page, with links that start at the book's root."""
-    made = card("", *(part.deepcopy() for part in parts))
-    for node in made.findall(nodes.Element):
+    card = nodes.Element("", *(part.deepcopy() for part in parts))
+    for node in card.findall(nodes.Element):
         node["ids"], node["names"] = [], []
         if isinstance(node, nodes.math_block):
             node["number"] = None
@@ -106,18 +91,18 @@ def new_card(uri: str, title: str, parts: list[nodes.Node]) -> card:
             to = f"#{node.attributes.pop('refid')}" if "refid" in node else ""
             node["refuri"] = urljoin(uri, to or node["refuri"])
     text = f"Open in “{title}”"
-    made += line("open", nodes.reference("", text, refuri=uri, internal=True))
-    made["digest"] = hashlib.sha256(made.pformat().encode()).hexdigest()[:8]
-    return made
+    card += line("open", nodes.reference("", text, refuri=uri, internal=True))
+    card["digest"] = hashlib.sha256(card.pformat().encode()).hexdigest()[:8]
+    return card
 
 
 @cache
-def cards(app: Sphinx) -> dict[str, card]:
+def cards(app: Sphinx) -> dict[str, nodes.Element]:
     """Every card of the book, by the address of what it shows."""
     env, made, kinds = app.env, {}, places(app.env)
     for page in sorted({page for page, _ in kinds}):
         tree = env.get_doctree(page)
-        with suppress_logging():  # its faults are told when it is written
+        with suppress_logging():  # faults are told when a page is written
             env.resolve_references(tree, page, app.builder)
         title = env.titles[page].astext()
         for node in tree.findall(nodes.Element):
@@ -141,39 +126,45 @@ def add_cards(
         return
     here, book = app.builder.get_target_uri(page), cards(app)
     links = dict.fromkeys(
-        urljoin(here, link.get("refuri") or f"#{link.get('refid')}")
+        urljoin(here, link.get("refuri") or f"#{link.get('refid', '')}")
         for link in tree.findall(nodes.reference)
     )
-    for uri in filter(book.get, links):
-        made = book[uri].deepcopy()
-        made["href"] = relative(here, uri)
-        for link in made.findall(nodes.reference):
+    for uri in filter(book.__contains__, links):
+        card = book[uri].deepcopy()
+        for link in card.findall(nodes.reference):
             if not re.match(r"\w+:", link["refuri"]):
                 link["refuri"] = relative(here, link["refuri"])
-        context["body"] += app.builder.render_partial(made)["fragment"]
+        with suppress_logging():
+            parts = map(app.builder.render_partial, card.children)
+            text = "".join(part["fragment"] for part in parts)
+        href = escape(relative(here, uri))
+        tag = TEMPLATE.format(href, card["digest"])
+        context["body"] += f"{tag}{text}</template>\n"
     if EMBEDDED.search(context["body"]):
         app.add_css_file("hover_cards.css")
         app.add_js_file("hover_cards.js", loading_method="defer")
 
 
-def pages_to_rewrite(app: Sphinx, env: BuildEnvironment) -> Iterator[str]:
+def pages_to_rewrite(app: Sphinx, env: BuildEnvironment) -> list[str]:
     """The pages with a card that reads otherwise than it would now."""
     if app.builder.name not in BUILDERS:
-        return
-    book = cards(app)
-    now = {uri: made["digest"] for uri, made in book.items()}
+        return []
+    now = {(uri, card["digest"]) for uri, card in cards(app).items()}
+    pages = []
     for page in sorted(env.found_docs):
         here = app.builder.get_target_uri(page)
         file = Path(app.builder.get_outfilename(page))
         text = file.read_text("utf-8") if file.is_file() else ""
-        for href, digest in EMBEDDED.findall(text):
-            if now.get(urljoin(here, unescape(href))) != digest:
-                yield page
-                break
+        carried = {
+            (urljoin(here, unescape(href)), digest)
+            for href, digest in EMBEDDED.findall(text)
+        }
+        if carried - now:
+            pages.append(page)
+    return pages
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
-    app.add_node(card, html=(open_template, close_template))
     # before build_time_math looks for formulas on the page
     app.connect("html-page-context", add_cards)
     # after Sphinx has numbered the chapters

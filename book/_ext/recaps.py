@@ -30,9 +30,10 @@ logger = logging.getLogger(__name__)
 
 LABEL = re.compile(r"^\((recap-[\w-]+)\)=$", re.MULTILINE)
 REFERENCE = re.compile(r"\{ref\}`(?:[^`<]*<)?(recap-[\w-]+)>?`")
+NBSP = "\N{NO-BREAK SPACE}"
 ROW = {"new", "builds_on", "source", "lessons"}
 TABLE = """```{{list-table}}
-:class: longtable
+:class: connections longtable
 :header-rows: 1
 :widths: 32 40 28
 
@@ -81,7 +82,7 @@ class Connections(SphinxDirective):
 
     def cells(self, row: dict[str, Any]) -> tuple[str, str, str]:
         ideas = (self.idea(row, *item) for item in row["builds_on"].items())
-        series, _, _ = row["source"].partition(" (")
+        series = row["source"].partition(" (")[0].replace(" ", NBSP, 1)
         titles = (self.lesson(row, lesson) for lesson in row["lessons"])
         return row["new"], f"{', '.join(ideas)}, {series}", ", ".join(titles)
 
@@ -116,7 +117,15 @@ def add_links(app: Sphinx, doctree: nodes.document) -> None:
             if label.startswith("recap-"):
                 link_source(app, section, label)
                 if pages := users(app.env, recaps_in).get(label):
-                    section += taken_up_in(app.env.docname, pages)
+                    add_below(section, taken_up_in(app.env.docname, pages))
+
+
+def add_below(section: nodes.section, line: nodes.paragraph) -> None:
+    """Add a line, but before the label of the section that follows."""
+    place = len(section)
+    while isinstance(section[place - 1], nodes.target):
+        place -= 1
+    section.insert(place, line)
 
 
 def taken_up_in(here: str, pages: list[str]) -> nodes.paragraph:

@@ -11,13 +11,16 @@ const GAP = 6; // px between link and card
 const EDGE = 12; // px between card and window
 
 const templates = new Map();
-for (const template of document.querySelectorAll("template.hover-card")) {
-  templates.set(template.dataset.for, template);
+// Older browsers have no popovers: there a link stays a link.
+if (HTMLElement.prototype.showPopover) {
+  for (const template of document.querySelectorAll("template.hover-card")) {
+    templates.set(template.dataset.for, template);
+  }
 }
 
 let link, card; // those shown
 let timer;
-let finger = false; // whether the last press was one
+let finger = false; // whether the last press was by one
 let returning = false;
 
 const isInside = (node) => card?.contains(node) || link?.contains(node);
@@ -40,8 +43,6 @@ function hide() {
 }
 
 function show(to, x) {
-  clearTimeout(timer);
-  if (to === link) return;
   hide();
   link = to;
   card = document.createElement("div");
@@ -106,6 +107,7 @@ document.addEventListener("focusin", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
+  finger = false;
   if (event.key !== "Escape" || !card) return;
   const back = card.contains(document.activeElement) && link;
   hide();

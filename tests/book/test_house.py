@@ -12,7 +12,9 @@ from lesson import front_matter
 
 ROOT = Path(__file__).parents[2]
 SNIPPETS = ROOT / "src" / "snippets"
-SHARED = {"checkpoints", "data", "figures", "recorded", "smollm"}
+SHARED = {
+    *("checkpoints", "data", "figures", "reading", "recorded", "smollm"),
+}
 
 # The plan: every lesson in order, and the modules that are its own.
 PLAN = {

@@ -254,7 +254,12 @@ def test_only_pages_have_cards(book):
 
 
 def test_a_fault_of_what_a_card_shows_is_told_once(book):
-    book.write("glossary.md", GLOSSARY.replace("`gate`", "`gait`"))
+    conf = (book.source / "conf.py").read_text()
+    conf = conf.replace("'hover_cards'", "'hover_cards', 'build_time_math'")
+    book.write("conf.py", conf)
+    faulty = GLOSSARY.replace("`gate`", "`gait`").replace("$N$", r"$\no$")
+    book.write("glossary.md", faulty)
     result = book.build("html")
     assert result.code == 1
     assert result.log.count("term not in glossary") == 1
+    assert result.log.count("can't be set") == 1

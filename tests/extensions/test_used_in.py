@@ -66,3 +66,10 @@ def test_lessons_in_their_order(book):
     page = book.source / "a.md"
     page.write_text(page.read_text().replace("toy.called(", "print("))
     assert entries(book.build())["called"] == ""
+
+
+def test_a_lesson_that_comes_later_is_seen(book):
+    book.build()
+    body = PAGE.format(number=11, body=CELL)
+    book.write("c.md", body.replace("---\n", "---\norphan: true\n", 1))
+    assert entries(book.build())["called"] == "Lesson 10, Lesson 11"
