@@ -20,11 +20,11 @@ def seeded(seed: int) -> torch.Generator:
 
 
 class TestChoices:
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def run(self) -> dict[str, torch.Tensor]:
         return recorded.load("evaluation_choices.safetensors")
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def picks(self, run) -> dict[str, torch.Tensor]:
         rules = e.scoring_rules(
             run["asked"],
@@ -136,7 +136,9 @@ class TestPassAtK:
 class TestArena:
     quality = torch.linspace(200, -200, 6).double()
 
-    def votes(self, seed: int, gamma: float, longest: float = 1200) -> e.Votes:
+    def votes(
+        self, seed: int, gamma: float, longest: float = 1200
+    ) -> e.Votes:
         length = torch.tensor([300.0] * 5 + [longest]).double()
         return e.arena(self.quality, length, gamma, 8000, seeded(seed))
 
@@ -183,7 +185,7 @@ class TestArena:
 
 
 class TestContamination:
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def run(self) -> dict[str, torch.Tensor]:
         return recorded.load("evaluation_contamination.safetensors")
 
@@ -237,15 +239,17 @@ class TestContamination:
         )
         assert (p <= 0.05).sum() <= 3
 
-    def test_fame_alone_shows_nothing(self):
+    def test_fame_alone_is_weak_evidence(self):
         model, tokenizer = checkpoints.smollm2()
         ids = tokenizer.encode(data.moby_dick())
         pieces = torch.tensor(
-            [[0, *piece] for piece in data.chunks(ids, 64)[:20]]
+            [[0, *piece] for piece in data.chunks(ids, 128)[:12]]
         )
         with torch.no_grad():
-            losses = -smollm.token_logprobs(model, pieces).mean(-1)
-        assert 2 <= (losses < losses[0]).sum() <= 17
+            losses = -smollm.token_logprobs(model, pieces)
+        short, long = losses[:, :64].mean(-1), losses.mean(-1)
+        assert (short < short[0]).sum() == 0
+        assert 2 <= (long < long[0]).sum() <= 6
 
 
 @SEEDS
@@ -267,7 +271,10 @@ class TestWinnersCurse:
     def test_by_the_formula(self, seed: int):
         score, worth = self.best(seed, 0.02)
         sd = (0.02**2 + 0.24 / 200) ** 0.5
-        top = torch.tensor([0.6 + e.expected_max(k) * sd for k in self.COUNTS])
+        top = torch.tensor(
+            [0.6 + e.expected_max(k) * sd for k in self.COUNTS],
+            dtype=torch.float64,
+        )
         torch.testing.assert_close(score, top, atol=0.005, rtol=0)
         torch.testing.assert_close(
             worth, 0.6 + (0.02 / sd) ** 2 * (top - 0.6), atol=0.004, rtol=0
