@@ -231,11 +231,12 @@ def browser(session: nox.Session) -> None:
 
 @nox.session(requires=["install"], venv_backend="none")
 def lint(session: nox.Session) -> None:
-    """Check style, types and references."""
+    """Check style, types, references and how lessons are made."""
     run(session, "ruff", "check", ".")
     run(session, "ruff", "format", "--check", ".")
     run(session, "mypy")
     run(session, "python", "authoring/check_references.py")
+    run(session, "python", "authoring/lesson_lint.py")
 
 
 @nox.session(requires=["install"], venv_backend="none")
@@ -243,6 +244,20 @@ def cite(session: nox.Session) -> None:
     """Find a work by words, or add one: `-- WORDS`, `-- --add FILE`."""
     logging.getLogger("nox").setLevel(logging.ERROR)  # only the answer
     run(session, "python", "authoring/cite.py", *session.posargs)
+
+
+@nox.session(requires=["install"], venv_backend="none")
+def plan(session: nox.Session) -> None:
+    """Print what the book plans, and where it does it; `-- SLUG`."""
+    logging.getLogger("nox").setLevel(logging.ERROR)
+    run(session, "python", "authoring/plan.py", *session.posargs)
+
+
+@nox.session(name="new-lesson", requires=["install"], venv_backend="none")
+def new_lesson(session: nox.Session) -> None:
+    """Begin a lesson of the plan: `-- SLUG --anchor KEY`."""
+    logging.getLogger("nox").setLevel(logging.ERROR)
+    run(session, "python", "authoring/new_lesson.py", *session.posargs)
 
 
 @nox.session(requires=["install"], venv_backend="none")

@@ -32,6 +32,7 @@ extensions = [
     "sliders",
     "hover_cards",
     "lesson",
+    "typed_numbers",
     "build_time_math",
     "math_lint",
     "printed",

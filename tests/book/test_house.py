@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import plan
 from lesson import front_matter
 
 ROOT = Path(__file__).parents[2]
@@ -16,33 +17,9 @@ SHARED = {
     *("checkpoints", "data", "figures", "reading", "recorded", "smollm"),
 }
 
-# The plan: every lesson in order, and the modules that are its own.
-PLAN = {
-    "alignment/constitutional-ai": ["constitution"],
-    "alignment/alignment-techniques-landscape": ["preference"],
-    "alignment/red-teaming-and-adversarial-evaluation": ["redteam"],
-    "alignment/evaluating-llms": ["evaluation"],
-    "reasoning/in-context-learning": ["icl"],
-    "reasoning/prompt-engineering": ["prompting"],
-    "reasoning/chain-of-thought": ["cot"],
-    "reasoning/reasoning-models": ["reasoning"],
-    "scaling/mixture-of-experts": ["moe"],
-    "scaling/long-context-and-efficient-attention": ["rope", "longcontext"],
-    "scaling/training-and-serving-at-scale": ["parallel", "serving"],
-    "multimodal/vision-encoders-for-llms": ["vit"],
-    "multimodal/vision-language-models": ["vlm"],
-    "multimodal/multimodal-training": ["contrastive"],
-    "multimodal/beyond-text-and-images": ["audio", "tools"],
-    "frontiers/diffusion-language-models": ["diffusion"],
-    "frontiers/subquadratic-architectures": ["ssm"],
-    "frontiers/hybrid-architectures-and-efficient-attention": [
-        "hybrid",
-        "kvcache",
-    ],
-    "frontiers/mechanistic-interpretability": ["sae"],
-    "frontiers/continual-learning": ["continual"],
-    "frontiers/open-frontiers": ["merging", "kan"],
-}
+# Every lesson in order, and the modules that are its own.
+
+PLAN = {lesson.page: lesson.snippets for lesson in plan.load()}
 LESSON_OF = {m: n for n, page in enumerate(PLAN, 1) for m in PLAN[page]}
 WRITTEN = [
     str(page.relative_to(ROOT / "book").with_suffix(""))
