@@ -241,15 +241,20 @@ class TestContamination:
 
     def test_fame_alone_is_weak_evidence(self):
         model, tokenizer = checkpoints.smollm2()
-        ids = tokenizer.encode(data.moby_dick())
-        pieces = torch.tensor(
-            [[0, *piece] for piece in data.chunks(ids, 128)[:12]]
-        )
+        chapters = data.moby_dick().split("CHAPTER ")[1:]
+        ids = [
+            [0, *tokenizer.encode("CHAPTER " + chapter)[:64]]
+            for chapter in chapters
+        ]
         with torch.no_grad():
-            losses = -smollm.token_logprobs(model, pieces)
-        short, long = losses[:, :64].mean(-1), losses.mean(-1)
-        assert (short < short[0]).sum() == 0
-        assert 2 <= (long < long[0]).sum() <= 6
+            losses = -smollm.token_logprobs(model, torch.tensor(ids))
+        easier = [
+            int((mean < mean[0]).sum())
+            for mean in (losses[:, :n].mean(-1) for n in (16, 32, 64))
+        ]
+        assert 1 <= easier[2] <= 4
+        assert 5 <= easier[0] <= 10
+        assert 5 <= easier[1] <= 10
 
 
 @SEEDS
