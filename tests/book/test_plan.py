@@ -136,6 +136,7 @@ It says retrieval.
 {paragraph}
 """
 CELL = "```{code-cell} python\nfigures.show(fig)\n```"
+BARE = "```{code-cell} python\nprint(1)\n```"
 
 
 @pytest.mark.parametrize(
@@ -144,6 +145,7 @@ CELL = "```{code-cell} python\nfigures.show(fig)\n```"
         (f"Retrieval.\n\n{CELL}", "RAG, retrieval {cite:p}`a`", True, True),
         ("Retrieval.", f"{CELL}\n\nRetrieval {{cite:p}}`a`", False, False),
         (f"Nothing.\n\n{CELL}", "RAG, retrieval", False, False),
+        (f"Retrieval.\n\n{BARE}", "RAG", False, False),
     ],
 )
 def test_depth(tmp_path, cell, paragraph, introduced, mentioned):
