@@ -247,7 +247,7 @@ def clamp(p: Tensor, low: float = 0.4, high: float = 0.6) -> Tensor:
 def fit(X: Tensor, p: Tensor, ridge: float = 1e-3, steps: int = 25) -> Tensor:
     """Fit a linear preference model by Newton's method.
 
-    Minimizes the mean of `preference_loss(X @ w, p)` plus ridge |w|^2 / 2.
+    Minimizes the mean of `preference_loss(X @ w, p)` plus ridge w·w / 2.
 
     Args:
         X: differences of features, (pairs, features).

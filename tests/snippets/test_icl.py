@@ -246,14 +246,6 @@ class TestPrompts:
         with pytest.raises(ValueError, match="examples <= 1, got 2"):
             icl.draw_rows([("a", "b")], 1, 2, seeded(0))
 
-    def test_wilson(self) -> None:
-        """Eight of ten, and none of ten (Wilson 1927; any table)."""
-        low, high = icl.wilson(torch.tensor([8.0, 0.0]), 10)
-        assert low.tolist() == pytest.approx([0.4902, 0.0], abs=1e-4)
-        assert high.tolist() == pytest.approx([0.9433, 0.2775], abs=1e-4)
-        with pytest.raises(ValueError, match="tries > 0, got 0"):
-            icl.wilson(torch.tensor(0), 0)
-
 
 class TestLabels:
     def drawn(self, labels: str):
