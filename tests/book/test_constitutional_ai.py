@@ -5,6 +5,7 @@ in which the mechanism is taken out.
 """
 
 import copy
+import re
 
 import pytest
 import torch
@@ -129,6 +130,25 @@ class TestHabit:
         assert abs(lean["rude"].mean() - lean["polite"].mean()) < 0.01
         assert lean["rude"].mean() > 0.05
 
+    @pytest.mark.slow
+    def test_reversed_examples_do_not_turn_it_either(self):
+        model, tokenizer = checkpoints.smollm2()
+        letters = str.maketrans("AB", "BA")
+        shots = re.sub(
+            r"is \([AB]\)", lambda m: m[0].translate(letters), c.SHOTS
+        )
+        assert shots != c.SHOTS
+        for rule in (c.RULE, c.REVERSED_RULE):
+            first, second = (
+                c.verdicts(
+                    model,
+                    tokenizer,
+                    [c.comparison(case, rule, shots) for case in cases],
+                )
+                for cases in (c.CASES, [x.swapped() for x in c.CASES])
+            )
+            assert (first > second).sum() >= 13
+
     def test_without_examples_the_habit_turns_around(self, asked):
         first, second = asked["polite, no example"]
         assert (first > 0).sum() > 12
@@ -203,9 +223,10 @@ class TestGoodhart:
         assert curve[-1] < -1.3
 
 
-def test_lighter_tails_peak_later():
-    torch.manual_seed(1)
-    gold = torch.randn(1000, 4096)
+@pytest.mark.parametrize("seed", [12345, 6, 7, 8])  # the first is the page's
+def test_lighter_tails_peak_later(seed: int):
+    gold = torch.randn(1000, 4096, generator=seeded(1))
+    torch.manual_seed(seed)
     counts = TestGoodhart.COUNTS
     peaks = []
     for degrees in (2, 5, 30):
