@@ -497,7 +497,7 @@ def with_gains(model: SmolLM, gains: Tensor) -> Iterator[None]:
 def permutation_p(published: Tensor, shuffled: Tensor) -> Tensor:
     """How often a random order is as likely as the published one.
 
-    The published order counts as one of the random ones ([Order] Section 3).
+    The published order counts as one of the random ones ([Order]).
     A model that never saw it has p <= a with probability a, at most.
 
     Args:
