@@ -86,7 +86,7 @@ def mark(least: int, most: int | None) -> str:
         return f">={least}"
     if least and most:
         return f"{least}-{most}"
-    return f"<={most}"
+    return f"<={most}" if most else "0"
 
 
 def table(pages: list[Path]) -> str:

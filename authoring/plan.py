@@ -117,10 +117,16 @@ class Lesson:
         return "begun" if any(map(PLACEHOLDER.search, texts)) else "written"
 
 
+def found(pattern: str, text: str) -> bool:
+    """Whether a text has a pattern; capitals count if the pattern has any."""
+    flags = re.IGNORECASE if pattern == pattern.lower() else re.NOFLAG
+    return bool(re.search(pattern, text, flags))
+
+
 def line_of(pattern: str, blocks: list[Block]) -> int:
     """The first line of prose in which a pattern is found, or 0."""
     for block in blocks:
-        if block.kind in PROSE and re.search(pattern, block.text):
+        if block.kind in PROSE and found(pattern, block.text):
             return block.line
     return 0
 
@@ -162,14 +168,14 @@ def has_demonstration(blocks: list[Block]) -> bool:
 
 def connections(root: Path = ROOT) -> dict[str, list[Demand]]:
     """What each lesson builds on, by the rows of connections.yaml."""
-    found: dict[str, list[Demand]] = {}
+    demands: dict[str, list[Demand]] = {}
     text = (root / "book/connections.yaml").read_text(encoding="utf-8")
     for row in yaml.safe_load(text)["rows"]:
         for page in row["lessons"]:
             what = f"{row['new']} builds on {row['source']}"
             recaps = list(row["builds_on"].values())
-            found.setdefault(page, []).append(Demand(what, recaps=recaps))
-    return found
+            demands.setdefault(page, []).append(Demand(what, recaps=recaps))
+    return demands
 
 
 def load(root: Path = ROOT) -> list[Lesson]:

@@ -170,15 +170,23 @@ def put_key(app: Sphinx, docname: str, source: list[str]) -> None:
 
 
 def clean_notebook(app: Sphinx, doctree: object) -> None:
-    """Take our key, and random ids, out of the notebook readers download."""
+    """Leave in the notebook that readers download what its page wrote.
+
+    No key of ours, no random ids, and no outputs, which myst-nb writes when
+    it has run the cells and not when they come from the cache.
+    """
     folder = app.env.mystnb_config.output_folder
     file = Path(folder, f"{app.env.docname}.ipynb")
     if file.is_file():
         notebook = json.loads(file.read_text(encoding="utf-8"))
         notebook["metadata"].get("kernelspec", {}).pop("sources", None)
-        notebook["metadata"].pop("source_map", None)
+        for name in ("source_map", "language_info"):
+            notebook["metadata"].pop(name, None)
         for number, cell in enumerate(notebook["cells"], 1):
             cell["id"] = f"cell-{number}"
+            if cell["cell_type"] == "code":
+                cell.update(outputs=[], execution_count=None)
+                cell["metadata"].pop("execution", None)
         text = json.dumps(notebook, indent=1, ensure_ascii=False)
         file.write_text(text + "\n", encoding="utf-8")
 

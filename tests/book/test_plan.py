@@ -104,7 +104,7 @@ def test_each_demand_can_fail(lesson):
         bare = [
             block
             for block in blocks
-            if not re.search(
+            if not plan.found(
                 pattern[0], f"{block.text} {block.roles} {block.body}"
             )
         ]
@@ -136,6 +136,7 @@ It says retrieval.
 {paragraph}
 """
 CELL = "```{code-cell} python\nfigures.show(fig)\n```"
+BARE = "```{code-cell} python\nprint(1)\n```"
 
 
 @pytest.mark.parametrize(
@@ -144,6 +145,7 @@ CELL = "```{code-cell} python\nfigures.show(fig)\n```"
         (f"Retrieval.\n\n{CELL}", "RAG, retrieval {cite:p}`a`", True, True),
         ("Retrieval.", f"{CELL}\n\nRetrieval {{cite:p}}`a`", False, False),
         (f"Nothing.\n\n{CELL}", "RAG, retrieval", False, False),
+        (f"Retrieval.\n\n{BARE}", "RAG", False, False),
     ],
 )
 def test_depth(tmp_path, cell, paragraph, introduced, mentioned):
@@ -169,3 +171,9 @@ def test_a_recap_counts_in_its_section_only(tmp_path):
         needed = plan.Demand("x", section, ["recap-x"])
         assert needed.lacks(read(page)) == lacks
     assert plan.Demand("y", recaps=["recap"]).lacks(read(page))
+
+
+def test_capitals_count_where_the_plan_has_them():
+    assert plan.found("iterat", "Iterative methods")
+    assert plan.found("RAG", "with RAG")
+    assert not plan.found("RAG", "a fragment")

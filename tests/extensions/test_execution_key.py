@@ -95,6 +95,15 @@ def test_the_key_is_not_in_the_notebook_that_readers_get(book):
     assert kernelspec == {"name": "python3", "display_name": "Python 3"}
 
 
+def test_readers_get_the_same_notebook_from_a_run_and_from_the_cache(book):
+    notebook = book.root / "jupyter_execute" / "index.ipynb"
+    assert ran(book.build()) == {"index", "other"}
+    first = notebook.read_text()
+    assert "a gives 2" not in first
+    assert ran(book.build("html", "-E")) == set()
+    assert notebook.read_text() == first
+
+
 def test_a_page_without_the_kernelspec_line_is_refused(tiny):
     tiny.configure(
         "myst_nb",
