@@ -318,10 +318,13 @@ class TestContamination:
         assert before[0] != before[1]
         gains = torch.nn.utils.parameters_to_vector(e.norm_gains(model))
         assert len(gains) == 35_136
-        with e.with_gains(model, gains * 1.1):
-            for parameter in e.norm_gains(model):
-                parameter.data.mul_(1.1)  # must not reach `gains`
+        given = 1.1 * gains.detach()
+        kept = given.clone()
+        with e.with_gains(model, given):
             assert (ask() - before).abs().min() > 1
+            for parameter in e.norm_gains(model):
+                parameter.data.mul_(2)  # a training step, in place
+        torch.testing.assert_close(given, kept)
         torch.testing.assert_close(ask(), before)
 
     def test_p_is_uniform_where_the_order_is_exchangeable(self):
