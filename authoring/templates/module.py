@@ -16,6 +16,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from snippets.arguments import expect
+
 
 def choose(logits: Tensor, temperature: float = 1.0) -> Tensor:
     """Probabilities (..., choices) of choices with these scores.
@@ -26,8 +28,7 @@ def choose(logits: Tensor, temperature: float = 1.0) -> Tensor:
         ValueError: The temperature is not above 0.
 
     """
-    if not temperature > 0:
-        raise ValueError(f"expected a temperature above 0, got {temperature}")
+    expect(temperature > 0, "a temperature above 0", temperature)
     return (logits / temperature).softmax(-1)
 
 

@@ -38,13 +38,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from snippets.arguments import expect
 from snippets.smollm import SmolLM, Tokenizer, complete, pad
-
-
-def _expect(condition: bool, expected: str, got: object) -> None:
-    if not condition:
-        raise ValueError(f"expected {expected}, got {got}")
-
 
 # A model that compares two answers
 
@@ -218,7 +213,7 @@ def kept(reply: str, revision: str) -> float:
         {word.strip(".,!?").lower() for word in text.split()}
         for text in (reply, revision)
     )
-    _expect(bool(before), "a reply of at least one word", reply)
+    expect(bool(before), "a reply of at least one word", reply)
     return len(before & after) / len(before)
 
 
@@ -240,7 +235,7 @@ def preference_loss(delta: Tensor, p: Tensor) -> Tensor:
 
 def clamp(p: Tensor, low: float = 0.4, high: float = 0.6) -> Tensor:
     """Let no label be more certain than this ([CAI] Section 4.1)."""
-    _expect(0 <= low <= high <= 1, "0 <= low <= high <= 1", (low, high))
+    expect(0 <= low <= high <= 1, "0 <= low <= high <= 1", (low, high))
     return p.clamp(low, high)
 
 
@@ -259,7 +254,7 @@ def fit(X: Tensor, p: Tensor, ridge: float = 1e-3, steps: int = 25) -> Tensor:
         Weights w, (features,).
 
     """
-    _expect(len(X) == len(p), f"{len(X)} labels", len(p))
+    expect(len(X) == len(p), f"{len(X)} labels", len(p))
     w = X.new_zeros(X.shape[1])
     eye = torch.eye(X.shape[1], dtype=X.dtype)
     for _ in range(steps):
@@ -363,9 +358,7 @@ def best_of_n(gold: Tensor, proxy: Tensor, counts: Sequence[int]) -> Tensor:
         What it is really worth, (counts, trials).
 
     """
-    _expect(
-        gold.shape == proxy.shape, f"a proxy of {gold.shape}", proxy.shape
-    )
+    expect(gold.shape == proxy.shape, f"a proxy of {gold.shape}", proxy.shape)
     best = [proxy[:, :n].argmax(-1, keepdim=True) for n in counts]
     return torch.stack([gold.gather(-1, chosen)[:, 0] for chosen in best])
 
@@ -375,7 +368,7 @@ def kl_best_of_n(n: int) -> float:
 
     An upper bound, tight where no candidate is likely ([Gao] Section 2).
     """
-    _expect(n >= 1, "n >= 1", n)
+    expect(n >= 1, "n >= 1", n)
     return math.log(n) - (n - 1) / n
 
 
@@ -411,7 +404,7 @@ def tilt(reference: Tensor, reward: Tensor, beta: float) -> Tensor:
         beta: strength of the KL penalty, above 0.
 
     """
-    _expect(beta > 0, "beta > 0", beta)
+    expect(beta > 0, "beta > 0", beta)
     return torch.softmax(reference.log() + reward / beta, dim=-1)
 
 

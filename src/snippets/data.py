@@ -9,6 +9,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from snippets.arguments import expect
+
 TEXTS = Path(__file__).with_name("texts")
 
 
@@ -27,7 +29,6 @@ def chunks(ids: Sequence[int], length: int) -> list[Sequence[int]]:
         ValueError: A length below 1.
 
     """
-    if length < 1:
-        raise ValueError(f"expected a length of at least 1, got {length}")
+    expect(length >= 1, "a length of at least 1", length)
     ends = range(length, len(ids) + 1, length)
     return [ids[end - length : end] for end in ends]

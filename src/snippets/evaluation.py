@@ -40,13 +40,8 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from snippets import constitution
+from snippets.arguments import expect
 from snippets.smollm import SmolLM, Tokenizer, pad, score, token_logprobs
-
-
-def _expect(condition: bool, expected: str, got: object) -> None:
-    if not condition:
-        raise ValueError(f"expected {expected}, got {got}")
-
 
 # Multiple choice, scored in several ways
 
@@ -232,7 +227,7 @@ def wilson(
     hits: Tensor, tries: int, z: float = 1.96
 ) -> tuple[Tensor, Tensor]:
     """Bound a success rate: Wilson's interval, 95 % unless told."""
-    _expect(tries > 0, "tries > 0", tries)
+    expect(tries > 0, "tries > 0", tries)
     rate, shrink = hits.double() / tries, 1 + z**2 / tries
     middle = (rate + z**2 / (2 * tries)) / shrink
     spread = rate * (1 - rate) / tries + z**2 / (4 * tries**2)
@@ -250,7 +245,7 @@ def standard_error(s: Tensor) -> Tensor:
         s: scores, (..., n).
 
     """
-    _expect(s.shape[-1] > 1, "at least two scores", s.shape[-1])
+    expect(s.shape[-1] > 1, "at least two scores", s.shape[-1])
     return s.std(-1) / math.sqrt(s.shape[-1])  # ddof = 1
 
 
@@ -265,7 +260,7 @@ def clustered_error(s: Tensor, cluster: Tensor) -> Tensor:
 
     """
     n = s.shape[-1]
-    _expect(cluster.shape == (n,), f"{n} numbers of clusters", cluster.shape)
+    expect(cluster.shape == (n,), f"{n} numbers of clusters", cluster.shape)
     off = s - s.mean(-1, keepdim=True)
     sums = s.new_zeros(*s.shape[:-1], int(cluster.max()) + 1)
     sums = sums.index_add(-1, cluster, off)  # of each cluster
@@ -322,7 +317,7 @@ def pass_at_k(n: int, c: Tensor, k: int) -> Tensor:
         k: tries allowed, at most n.
 
     """
-    _expect(1 <= k <= n, f"1 <= k <= {n}", k)
+    expect(1 <= k <= n, f"1 <= k <= {n}", k)
     i = torch.arange(k, dtype=torch.float64)
     wrong = (n - c.double())[..., None]  # draw k of n, all of them wrong
     return 1 - ((wrong - i).clamp(min=0) / (n - i)).prod(-1)
@@ -520,7 +515,7 @@ def observed(true: Tensor, n: int, generator: torch.Generator) -> Tensor:
 
 def expected_max(n: int) -> float:
     """Mean of the largest of n standard normal numbers."""
-    _expect(n >= 1, "n >= 1", n)
+    expect(n >= 1, "n >= 1", n)
     x = torch.linspace(-9, 9, 20_001, dtype=torch.float64)
     below = torch.special.ndtr(x) ** n  # P(max <= x)
     middle = (x[1:] + x[:-1]) / 2
@@ -538,7 +533,7 @@ def questions_needed(
         power: probability of finding it.
 
     """
-    _expect(delta != 0 and 0 < power < 1, "delta != 0, 0 < power < 1",
+    expect(delta != 0 and 0 < power < 1, "delta != 0, 0 < power < 1",
             (delta, power))  # fmt: skip
     levels = torch.tensor([0.975, power], dtype=torch.float64)
     z = torch.special.ndtri(levels).sum()

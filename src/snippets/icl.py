@@ -37,13 +37,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from snippets.arguments import expect
 from snippets.smollm import SmolLM, Tokenizer, editing, recording
-
-
-def _expect(condition: bool, expected: str, got: object) -> None:
-    if not condition:
-        raise ValueError(f"expected {expected}, got {got}")
-
 
 # One layer of linear attention is one step of gradient descent
 
@@ -75,7 +70,7 @@ def regression_tasks(
         X, (tasks, N + 1, Nx), and Y, (tasks, N + 1, 1), in float64.
 
     """
-    _expect(min(tasks, length, inputs) > 0, "sizes above 0", (tasks, length))
+    expect(min(tasks, length, inputs) > 0, "sizes above 0", (tasks, length))
     shape, wide = (tasks, length + 1, inputs), torch.float64
     X = 2 * torch.rand(shape, generator=generator, dtype=wide) - 1
     w = torch.randn(tasks, inputs, 1, generator=generator, dtype=wide)
@@ -113,7 +108,7 @@ def regression_tokens(X: Tensor, Y: Tensor, W0: Tensor) -> Tensor:
 
     """
     pairs = X.shape[:-1] == Y.shape[:-1]
-    _expect(pairs, f"Y for X {(*X.shape,)}", (*Y.shape,))
+    expect(pairs, f"Y for X {(*X.shape,)}", (*Y.shape,))
     query = -X[..., -1:, :] @ W0.mT
     return torch.cat([X, torch.cat([Y[..., :-1, :], query], -2)], -1)
 
@@ -152,7 +147,7 @@ def ridge(X: Tensor, Y: Tensor, penalty: float) -> Tensor:
     The mean of the posterior of a Bayesian who knows that the entries of W
     are standard normal and the noise has variance `penalty`.
     """
-    _expect(penalty > 0, "penalty > 0", penalty)
+    expect(penalty > 0, "penalty > 0", penalty)
     gram = X.mT @ X + penalty * torch.eye(X.shape[-1]).to(X)
     W: Tensor = torch.linalg.solve(gram, X.mT @ Y).mT
     return W
@@ -251,7 +246,7 @@ def draw_rows(
     pairs: Row, rows: int, examples: int, generator: torch.Generator
 ) -> list[Row]:
     """Draw rows of examples, none twice in a row."""
-    _expect(examples <= len(pairs), f"examples <= {len(pairs)}", examples)
+    expect(examples <= len(pairs), f"examples <= {len(pairs)}", examples)
     orders = [
         torch.randperm(len(pairs), generator=generator)[:examples].tolist()
         for _ in range(rows)
@@ -308,7 +303,7 @@ def lay_out(
             ids += tokenizer.encode(before + question.format(text))
             places.append(len(ids) - 1)
             token = tokenizer.encode(" " + answer)
-            _expect(len(token) == 1, f"{answer!r} as one token", len(token))
+            expect(len(token) == 1, f"{answer!r} as one token", len(token))
             ids += token
         written.append(torch.tensor(ids))
         asked.append(places)
@@ -414,7 +409,7 @@ def labeled_rows(
 
     """
     ways = ("true", "random", "flipped", "made up")
-    _expect(labels in ways, f"one of {', '.join(ways)}", labels)
+    expect(labels in ways, f"one of {', '.join(ways)}", labels)
     pools = [
         [" ".join(review.split()) for review in pool.split(",")]
         for pool in REVIEWS
@@ -477,7 +472,7 @@ def attention_back(pattern: Tensor, offset: int, start: int) -> Tensor:
         (heads,).
 
     """
-    _expect(start >= offset, f"start >= {offset}", start)
+    expect(start >= offset, f"start >= {offset}", start)
     back = pattern.diagonal(-offset, dim1=-2, dim2=-1)  # (rows, heads, seq-o)
     return back[..., start - offset :].mean((0, -1))
 

@@ -41,14 +41,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, relu
 
+from snippets.arguments import expect
 from snippets.constitution import tilt
 
 Loss = Callable[[Tensor], Tensor]
-
-
-def _expect(condition: bool, expected: str, got: object) -> None:
-    if not condition:
-        raise ValueError(f"expected {expected}, got {got}")
 
 
 # Losses on a margin
@@ -99,7 +95,7 @@ def reference_point(rho: Tensor) -> Tensor:
         The mean log-ratio, at least 0; no gradient flows into it.
 
     """
-    _expect(rho.numel() > 0, "log-ratios of at least one pair", "none")
+    expect(rho.numel() > 0, "log-ratios of at least one pair", "none")
     return rho.mean().clamp(min=0).detach()
 
 
@@ -133,7 +129,7 @@ def log_odds(mean_logp: Tensor) -> Tensor:
 
     It stays finite at P = 1, where the odds don't.
     """
-    _expect(bool((mean_logp <= 0).all()), "log-probabilities", mean_logp)
+    expect(bool((mean_logp <= 0).all()), "log-probabilities", mean_logp)
     tiny = torch.finfo(mean_logp.dtype).tiny
     logp = mean_logp.clamp(max=-tiny)
     return logp - torch.log(-torch.expm1(logp))
@@ -176,10 +172,10 @@ def group_advantages(rewards: Tensor) -> Tensor:
             and not all alike.
 
     """
-    _expect(rewards.shape[-1] > 1, "a group of 2 or more", rewards.shape)
+    expect(rewards.shape[-1] > 1, "a group of 2 or more", rewards.shape)
     centered = rewards - rewards.mean(-1, keepdim=True)
     std = rewards.std(-1, keepdim=True, correction=0)
-    _expect(bool((std > 0).all()), "rewards that differ", rewards.tolist())
+    expect(bool((std > 0).all()), "rewards that differ", rewards.tolist())
     return centered / std
 
 
@@ -341,7 +337,7 @@ def preference_run(
     Each round samples its share of the labels from the policy of the moment
     and trains on all labels so far. One round is offline DPO.
     """
-    _expect(labels % rounds == steps % rounds == 0, "equal rounds", rounds)
+    expect(labels % rounds == steps % rounds == 0, "equal rounds", rounds)
     logits = task.reference.clone().requires_grad_()
     adam = torch.optim.Adam([logits], lr=0.05)
     bought: list[tuple[Tensor, Tensor]] = []

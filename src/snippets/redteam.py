@@ -42,12 +42,8 @@ import torch
 from torch import Tensor
 
 from snippets import constitution
+from snippets.arguments import expect
 from snippets.smollm import SmolLM, Tokenizer, complete, score
-
-
-def _expect(condition: bool, expected: str, got: object) -> None:
-    if not condition:
-        raise ValueError(f"expected {expected}, got {got}")
 
 
 def _pick(options: Sequence[str], generator: torch.Generator) -> str:
@@ -139,7 +135,7 @@ def ways(places: int, forms: int, most: int) -> int:
         most: how many may change at once.
 
     """
-    _expect(0 <= most <= places, f"most from 0 to {places}", most)
+    expect(0 <= most <= places, f"most from 0 to {places}", most)
     return sum(math.comb(places, j) * forms**j for j in range(1, most + 1))
 
 
@@ -219,7 +215,7 @@ def first_success(
 
 def success_rate(needed: Tensor, budget: float) -> float:
     """Attack success rate: share of messages inside within `budget` tries."""
-    _expect(len(needed) > 0, "at least one message", 0)
+    expect(len(needed) > 0, "at least one message", 0)
     return float((needed <= budget).double().mean())
 
 
@@ -405,7 +401,7 @@ def overlap(questions: Sequence[str]) -> float:
     that both have: 1 where every question stands twice. It is to self-BLEU
     what a sketch is to a photograph.
     """
-    _expect(len(questions) > 1, "at least two questions", len(questions))
+    expect(len(questions) > 1, "at least two questions", len(questions))
     sets = []
     for question in questions:
         words = ["", *question.lower().split(), ""]
@@ -581,7 +577,7 @@ def beta_success(a: float, b: float, tries: float) -> float:
 
     1 - E[(1 - p)^N] = 1 - B(a, b + N) / B(a, b).
     """
-    _expect(a > 0 and b > 0, "a, b > 0", (a, b))
+    expect(a > 0 and b > 0, "a, b > 0", (a, b))
     log_failed = (
         math.lgamma(b + tries)
         - math.lgamma(a + b + tries)
@@ -594,7 +590,7 @@ def beta_success(a: float, b: float, tries: float) -> float:
 def fit_beta(p: Tensor) -> tuple[float, float]:
     """Find the Beta distribution with the mean and variance of p."""
     mean, variance = float(p.mean()), float(p.var())
-    _expect(0 < variance < mean * (1 - mean), "p that vary", variance)
+    expect(0 < variance < mean * (1 - mean), "p that vary", variance)
     total = mean * (1 - mean) / variance - 1
     return mean * total, (1 - mean) * total
 
@@ -608,7 +604,7 @@ def upper_bound(failures: int, n: int, confidence: float = 0.95) -> float:
     One-sided and exact (Clopper and Pearson): the rate at which so few
     failures have probability 1 - confidence.
     """
-    _expect(0 <= failures <= n and n > 0, f"0 to {n} failures", failures)
+    expect(0 <= failures <= n and n > 0, f"0 to {n} failures", failures)
     low, high = 0.0, 1.0
     for _ in range(60):
         rate = (low + high) / 2
@@ -625,7 +621,7 @@ def unseen(kinds: Sequence[str]) -> float:
 
     The share of draws whose kind was seen exactly once ([Good]).
     """
-    _expect(len(kinds) > 0, "at least one draw", 0)
+    expect(len(kinds) > 0, "at least one draw", 0)
     return sum(n == 1 for n in Counter(kinds).values()) / len(kinds)
 
 

@@ -60,10 +60,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, silu
 
-
-def _expect(condition: bool, expected: str, got: object) -> None:
-    if not condition:
-        raise ValueError(f"expected {expected}, got {got}")
+from snippets.arguments import expect
 
 
 def _wide(x: Tensor) -> Tensor:
@@ -90,9 +87,9 @@ class Config:
     def __post_init__(self) -> None:
         """Refuse sizes that do not fit together."""
         groups = self.n_heads % self.n_kv_heads == 0
-        _expect(groups, "n_heads a multiple of n_kv_heads",
+        expect(groups, "n_heads a multiple of n_kv_heads",
                 (self.n_heads, self.n_kv_heads))  # fmt: skip
-        _expect(self.head_dim % 2 == 0, "an even head_dim", self.head_dim)
+        expect(self.head_dim % 2 == 0, "an even head_dim", self.head_dim)
 
 
 # The parts
@@ -219,7 +216,7 @@ class KVCache:
 
         """
         end, capacity = self.length + k.shape[2], self.keys.shape[3]
-        _expect(end <= capacity, f"at most {capacity} tokens in all", end)
+        expect(end <= capacity, f"at most {capacity} tokens in all", end)
         self.keys[layer, :, :, self.length : end] = k
         self.values[layer, :, :, self.length : end] = v
         return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
@@ -368,7 +365,7 @@ class SmolLM(nn.Module):
             mask = x.new_ones(batch, past + seq, dtype=torch.bool)
         shape = (batch, past + seq)
         fits = mask.shape == shape
-        _expect(fits, f"a mask of shape {shape}", (*mask.shape,))
+        expect(fits, f"a mask of shape {shape}", (*mask.shape,))
         mask = mask.bool()
         positions = mask.cumsum(-1).sub(1).clamp(min=0)[:, past:]
         rope = rope_angles(positions, self.inv_freq)
@@ -403,7 +400,7 @@ class SmolLM(nn.Module):
             Logits, (batch, seq, vocab_size).
 
         """
-        _expect(ids.ndim == 2, "ids of shape (batch, seq)", (*ids.shape,))
+        expect(ids.ndim == 2, "ids of shape (batch, seq)", (*ids.shape,))
         return self.logits(self.run(self.embed_tokens(ids), mask, cache))
 
     def place(self, name: str, layer: int) -> nn.Module:
@@ -429,7 +426,7 @@ class SmolLM(nn.Module):
             "pattern": block.self_attn.pattern,
             "heads": block.self_attn.heads,
         }
-        _expect(name in places, f"one of resid, {', '.join(places)}", name)
+        expect(name in places, f"one of resid, {', '.join(places)}", name)
         return places[name]
 
 
@@ -510,9 +507,9 @@ def pad(prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         ValueError: No prompt, or one without a token.
 
     """
-    _expect(len(prompts) > 0, "at least one prompt", 0)
+    expect(len(prompts) > 0, "at least one prompt", 0)
     lengths = [len(prompt) for prompt in prompts]
-    _expect(min(lengths) > 0, "prompts of at least one token", lengths)
+    expect(min(lengths) > 0, "prompts of at least one token", lengths)
     ids = torch.zeros(len(prompts), max(lengths), dtype=torch.long)
     mask = torch.zeros_like(ids, dtype=torch.bool)
     for row, prompt in enumerate(prompts):
@@ -554,7 +551,7 @@ def sample(
         ValueError: A negative temperature, or chance without a generator.
 
     """
-    _expect(temperature >= 0, "temperature >= 0", temperature)
+    expect(temperature >= 0, "temperature >= 0", temperature)
     if temperature == 0:
         return logits.argmax(-1)
     if generator is None:
@@ -562,10 +559,10 @@ def sample(
     probs = (_wide(logits) / temperature).softmax(-1)
     probs, tokens = probs.sort(dim=-1, descending=True)
     if top_k is not None:
-        _expect(top_k > 0, "top_k > 0", top_k)
+        expect(top_k > 0, "top_k > 0", top_k)
         probs[:, top_k:] = 0
     if top_p is not None:
-        _expect(0 < top_p <= 1, "0 < top_p <= 1", top_p)
+        expect(0 < top_p <= 1, "0 < top_p <= 1", top_p)
         before = probs.cumsum(-1) - probs
         probs[before >= top_p] = 0
     choice = torch.multinomial(probs, 1, generator=generator)
@@ -657,7 +654,7 @@ def score(
 
     """
     pairs = list(zip(prompts, continuations, strict=True))
-    _expect(all(p and c for p, c in pairs), "no empty text", "one")
+    expect(all(p and c for p, c in pairs), "no empty text", "one")
     scores: list[Tensor] = []
     for start in range(0, len(pairs), batch_size):
         batch = pairs[start : start + batch_size]
@@ -718,7 +715,7 @@ class Tokenizer:
             The text up to where the assistant's next answer begins.
 
         """
-        _expect(len(messages) > 0, "at least one message", 0)
+        expect(len(messages) > 0, "at least one message", 0)
         if messages[0][0] != "system":
             messages = [("system", SYSTEM), *messages]
         turns = [f"<|im_start|>{role}\n{content}<|im_end|>\n"

@@ -40,11 +40,7 @@ from torch import Tensor
 from torch.nn.functional import normalize, pad, softplus
 from torch.utils.flop_counter import FlopCounterMode
 
-
-def _expect(condition: bool, expected: str, got: object) -> None:
-    if not condition:
-        raise ValueError(f"expected {expected}, got {got}")
-
+from snippets.arguments import expect
 
 # What the next token costs
 
@@ -105,13 +101,13 @@ def next_token_flops(length: int, state: int, channels: int) -> list[int]:
 
 
 def _check_hold(A: Tensor, B: Tensor, dt: Tensor) -> None:
-    _expect(A.ndim == 1, "A of shape (N,)", tuple(A.shape))
-    _expect(bool((A < 0).all()), "A < 0, a state that decays", A.tolist())
-    _expect(dt.ndim == 1, "dt of shape (T,)", tuple(dt.shape))
-    _expect(bool((dt >= 0).all()), "dt >= 0", f"{float(dt.min())}")
+    expect(A.ndim == 1, "A of shape (N,)", tuple(A.shape))
+    expect(bool((A < 0).all()), "A < 0, a state that decays", A.tolist())
+    expect(dt.ndim == 1, "dt of shape (T,)", tuple(dt.shape))
+    expect(bool((dt >= 0).all()), "dt >= 0", f"{float(dt.min())}")
     n, t = A.shape[0], dt.shape[0]
     allowed = B.shape in {(n,), (t, n)}
-    _expect(allowed, f"B of shape ({n},) or ({t}, {n})", tuple(B.shape))
+    expect(allowed, f"B of shape ({n},) or ({t}, {n})", tuple(B.shape))
 
 
 def discretize(A: Tensor, B: Tensor, dt: Tensor) -> tuple[Tensor, Tensor]:
@@ -133,12 +129,12 @@ def recurrence(a: Tensor, B: Tensor, C: Tensor, X: Tensor) -> Tensor:
     decays a are (T, N) for a diagonal A, (T, 1) for a scalar one (SSD); B and
     C are (T, N), X and the returned Y (T, P). ValueError: shapes do not fit.
     """
-    _expect(B.ndim == 2, "B of shape (T, N)", tuple(B.shape))
+    expect(B.ndim == 2, "B of shape (T, N)", tuple(B.shape))
     t, n = B.shape
-    _expect(C.shape == B.shape, f"C of shape ({t}, {n})", tuple(C.shape))
-    _expect(X.ndim == 2 and len(X) == t, f"X of shape ({t}, P)", (*X.shape,))
+    expect(C.shape == B.shape, f"C of shape ({t}, {n})", tuple(C.shape))
+    expect(X.ndim == 2 and len(X) == t, f"X of shape ({t}, P)", (*X.shape,))
     allowed = a.shape in {(t, n), (t, 1)}
-    _expect(allowed, f"a of shape ({t}, {n}) or ({t}, 1)", tuple(a.shape))
+    expect(allowed, f"a of shape ({t}, {n}) or ({t}, 1)", tuple(a.shape))
     H = X.new_zeros(n, X.shape[1])  # (N, P)
     outputs = []
     for token in zip(a, B, C, X, strict=True):
@@ -160,7 +156,7 @@ def marked_stream(
     (standard normal), marks (0 or 1) and targets (the value at the most
     recent mark), each (streams, length). ValueError: a rate outside (0, 1].
     """
-    _expect(0 < rate <= 1, "0 < rate <= 1", rate)
+    expect(0 < rate <= 1, "0 < rate <= 1", rate)
     shape = (streams, length)
     values = torch.randn(shape, generator=generator, dtype=torch.float64)
     marks = torch.rand(shape, generator=generator, dtype=torch.float64) < rate
@@ -176,7 +172,7 @@ def lags(U: Tensor) -> Tensor:
     Returns for each token its inputs and all earlier ones, newest first,
     zeros before the start: (streams, T, channels * T).
     """
-    _expect(U.ndim == 3, "U of shape (streams, T, channels)", tuple(U.shape))
+    expect(U.ndim == 3, "U of shape (streams, T, channels)", tuple(U.shape))
     length = U.shape[1]
     padded = pad(U, (0, 0, length - 1, 0))
     return padded.unfold(1, length, 1).flip(-1).flatten(2)
@@ -233,8 +229,8 @@ def random_head(
 
 
 def _check_decays(log_a: Tensor) -> None:
-    _expect(log_a.ndim == 1, "log_a of shape (T,)", tuple(log_a.shape))
-    _expect(bool((log_a <= 0).all()), "log_a <= 0", f"{float(log_a.max())}")
+    expect(log_a.ndim == 1, "log_a of shape (T,)", tuple(log_a.shape))
+    expect(bool((log_a <= 0).all()), "log_a <= 0", f"{float(log_a.max())}")
 
 
 def decay_mask(log_a: Tensor) -> Tensor:
@@ -257,15 +253,15 @@ def ssd_matrix(log_a: Tensor, B: Tensor, C: Tensor) -> Tensor:
     `M @ X` is what `recurrence` computes. log_a is (T,), B and C are (T, N).
     ValueError: shapes do not fit.
     """
-    _expect(B.shape == C.shape, f"B of C's shape {(*C.shape,)}", (*B.shape,))
-    _expect(len(B) == len(log_a), f"B of {len(log_a)} rows", len(B))
+    expect(B.shape == C.shape, f"B of C's shape {(*C.shape,)}", (*B.shape,))
+    expect(len(B) == len(log_a), f"B of {len(log_a)} rows", len(B))
     M: Tensor = decay_mask(log_a) * (C @ B.T)
     return M
 
 
 def softmax_matrix(Q: Tensor, K: Tensor) -> Tensor:
     """Causal softmax attention weights of queries and keys, (T, T)."""
-    _expect(Q.shape == K.shape, f"K of Q's shape {(*Q.shape,)}", (*K.shape,))
+    expect(Q.shape == K.shape, f"K of Q's shape {(*Q.shape,)}", (*K.shape,))
     scores = Q @ K.T / Q.shape[1] ** 0.5
     future = torch.ones_like(scores, dtype=torch.bool).triu(1)
     weights: Tensor = scores.masked_fill(future, -torch.inf).softmax(-1)
@@ -282,8 +278,8 @@ def past_to_future(M: Tensor, split: int) -> Tensor:
     ValueError: M is not square, or one side of the split is empty.
     """
     square = M.ndim == 2 and M.shape[0] == M.shape[1]
-    _expect(square, "a square M", tuple(M.shape))
-    _expect(0 < split < len(M), f"0 < split < {len(M)}", split)
+    expect(square, "a square M", tuple(M.shape))
+    expect(0 < split < len(M), f"0 < split < {len(M)}", split)
     return M[split:, :split]
 
 
@@ -312,7 +308,7 @@ def chunked(
 
     log_a: (T,); B, C: (T, N); X, result: (T, P). ValueError: chunk < 1.
     """
-    _expect(chunk >= 1, "chunk >= 1", chunk)
+    expect(chunk >= 1, "chunk >= 1", chunk)
     H = X.new_zeros(B.shape[1], X.shape[1])  # (N, P)
     parts = (torch.split(part, chunk) for part in (log_a, B, C, X))
     outputs = []
@@ -392,7 +388,7 @@ def pairs(
     64 random unit values (64, 16), and which of them stands beside each key.
     ValueError: again > count.
     """
-    _expect(0 <= again <= count, f"0 <= again <= {count}", again)
+    expect(0 <= again <= count, f"0 <= again <= {count}", again)
     keys, book = (
         normalize(
             torch.randn(rows, size, generator=generator, dtype=torch.float64)

@@ -14,7 +14,8 @@ from lesson import front_matter
 ROOT = Path(__file__).parents[2]
 SNIPPETS = ROOT / "src" / "snippets"
 SHARED = {
-    *("checkpoints", "data", "figures", "reading", "recorded", "smollm"),
+    *("arguments", "checkpoints", "data", "figures"),
+    *("reading", "recorded", "smollm"),
 }
 
 # Every lesson in order, and the modules that are its own.
