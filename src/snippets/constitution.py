@@ -8,6 +8,8 @@ Papers:
   (arXiv 2204.05862)
 - [Gao] Gao et al. 2023, Scaling Laws for Reward Model Overoptimization
   (arXiv 2210.10760)
+- [Beirami] Beirami et al. 2024, Theoretical Guarantees on the Best-of-n
+  Alignment Policy (arXiv 2401.01879)
 - [Kwa] Kwa et al. 2024, Catastrophic Goodhart (arXiv 2407.14503)
 
 Names::
@@ -283,23 +285,24 @@ def vote(p: Tensor, generator: torch.Generator) -> Tensor:
 def label_kinds(
     lean: Tensor, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """Label pairs in four ways, where the true log-odds are known.
+    """Label pairs in five ways, where the true log-odds are known.
 
     Returns:
-        soft: the true probability. one person: one verdict drawn from it.
-        sure: from a judge who is off by noise, and then five times too sure
-        of it. clamped: the same labels, clamped.
+        exact: the true probability. one person: one verdict drawn from it.
+        judge: the probability by a judge whose log-odds are off by noise.
+        sure judge: the same, five times too sure. clamped: those, clamped.
 
     """
-    p, noise = torch.sigmoid(lean), torch.randn(
-        lean.shape, generator=generator, dtype=lean.dtype
-    )  # fmt: skip
-    sure = torch.sigmoid(5 * (lean + noise))
+    p = torch.sigmoid(lean)
+    shape, dtype = lean.shape, lean.dtype
+    noisy = lean + torch.randn(shape, generator=generator, dtype=dtype)
+    sure = torch.sigmoid(5 * noisy)
     return {
-        "soft": p,
+        "exact": p,
         "one person": vote(p, generator),
-        "sure": sure,
-        "sure, clamped": clamp(sure),
+        "judge": torch.sigmoid(noisy),
+        "sure judge": sure,
+        "clamped": clamp(sure),
     }
 
 
@@ -366,7 +369,8 @@ def best_of_n(gold: Tensor, proxy: Tensor, counts: Sequence[int]) -> Tensor:
 def kl_best_of_n(n: int) -> float:
     """How far best-of-n moves from the policy it samples from, in nats.
 
-    An upper bound, tight where no candidate is likely ([Gao] Section 2).
+    An upper bound, tight where no candidate is likely ([Beirami]); [Gao]
+    Section 2 gives it as an equation.
     """
     expect(n >= 1, "n >= 1", n)
     return math.log(n) - (n - 1) / n

@@ -148,6 +148,8 @@ class TestHabit:
                 for cases in (c.CASES, [x.swapped() for x in c.CASES])
             )
             assert (first > second).sum() >= 13
+            habit = (first + second).mean() / 2
+            assert abs(habit) < 0.2  # -0.6 with the letters as they are
 
     def test_without_examples_the_habit_turns_around(self, asked):
         first, second = asked["polite, no example"]
@@ -181,13 +183,13 @@ class TestKindsOfLabels:
 
     def test_a_probability_teaches_more_than_a_verdict(self, trials, seed):
         ranked = {k: float(v[:, 0].mean()) for k, v in trials.items()}
-        assert ranked["soft"] > 0.99
-        assert max(v for k, v in ranked.items() if k != "soft") < 0.95
+        assert ranked.pop("exact") > 0.985
+        assert ranked.pop("judge") > max(ranked.values()) + 0.01
 
     def test_a_clamp_changes_the_scale_and_hardly_the_ranking(
         self, trials, seed
     ):
-        sure, clamped = (trials[k].mean(0) for k in ("sure", "sure, clamped"))
+        sure, clamped = (trials[k].mean(0) for k in ("sure judge", "clamped"))
         assert abs(sure[0] - clamped[0]) < 0.03
         assert 10 < sure[1] / clamped[1] < 15
 

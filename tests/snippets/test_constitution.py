@@ -132,14 +132,21 @@ def test_comparisons_are_differences_of_two_normals():
 def test_kinds_of_labels():
     lean = torch.linspace(-3, 3, 4000).double()
     kinds = c.label_kinds(lean, seeded(7))
-    torch.testing.assert_close(kinds["soft"], lean.sigmoid())
+    torch.testing.assert_close(kinds["exact"], lean.sigmoid())
     assert set(kinds["one person"].unique().tolist()) == {0.0, 1.0}
     votes, chance = (
-        kinds[k][lean > 2].mean() for k in ("one person", "soft")
+        kinds[k][lean > 2].mean() for k in ("one person", "exact")
     )
     assert float(votes) == pytest.approx(float(chance), abs=0.05)
-    assert kinds["sure, clamped"].min() == 0.4
-    assert kinds["sure, clamped"].max() == 0.6
+    noise = kinds["judge"].logit() - lean
+    assert float(noise.mean()) == pytest.approx(0, abs=0.06)
+    assert float(noise.std()) == pytest.approx(1, abs=0.05)
+    odds = kinds["judge"].logit()
+    mild = odds.abs() < 4  # elsewhere five times as much rounds to 0 or 1
+    five = kinds["sure judge"][mild].logit() / odds[mild]
+    torch.testing.assert_close(five, torch.full_like(five, 5))
+    assert kinds["clamped"].min() == 0.4
+    assert kinds["clamped"].max() == 0.6
 
 
 class TestBestOfN:
