@@ -30,8 +30,9 @@ A loss takes numbers of whole answers and returns one number per pair or
 answer; trainers average them. What differs from TRL: its IPO divides each
 log-ratio by the answer's length first, its ORPO prints the odds-ratio term
 without sign, its SimPO is `CPOTrainer` with a weight of 0 on the SFT term.
-GRPO's loss is that of a whole answer, where the paper averages over tokens;
-TRL divides its advantages by the sample's standard deviation plus 1e-4.
+GRPO's loss is that of an answer of one token; the paper clips at each token,
+averages over them and subtracts a KL penalty. TRL divides its advantages by
+the sample's standard deviation plus 1e-4.
 """
 
 from collections.abc import Callable, Sequence
@@ -68,7 +69,7 @@ def hinge_loss(h: Tensor, beta: Tensor | float) -> Tensor:
 def psi_margin(
     p: Tensor, psi: Callable[[Tensor], Tensor], tau: float
 ) -> Tensor:
-    """Solve for the best margin of two answers ([IPO] Sections 3.2, 4.2).
+    """Solve for the best margin of two answers ([IPO] Eq. 7, Section 5.3.1).
 
     The policy that maximizes E[psi(probability to win)] - tau KL tilts the
     reference by that expectation over the opponent.
@@ -150,7 +151,7 @@ def orpo_loss(chosen: Tensor, rejected: Tensor, lam: float) -> Tensor:
 def simpo_loss(
     chosen: Tensor, rejected: Tensor, beta: Tensor | float, gamma: float
 ) -> Tensor:
-    """Contrast mean log-probabilities, with a target ([SimPO] Eq. 6).
+    """Contrast mean log-probabilities, with a target ([SimPO] Section 2.3).
 
     Args:
         chosen, rejected: mean log-probability of a token, (pairs,).

@@ -147,12 +147,16 @@ def on_few(run: p.Run) -> float:
 class TestFreshAndStale:
     @pytest.fixture
     def run(self, seed: int):
-        def run(rounds: int, labels: int = 400, taste: int = 1) -> p.Run:
+        def run(
+            rounds: int, labels=400, taste=1, beta=0.3, steps=320
+        ) -> p.Run:
             generator = seeded(10 * seed)
             task = p.bandits(50, 200, generator)
             reference = (taste * task.reference).log_softmax(-1)
             task = p.Bandits(task.gold, reference)
-            return p.preference_run(task, rounds, generator, labels)
+            return p.preference_run(
+                task, rounds, generator, labels, steps, beta
+            )
 
         return run
 
@@ -178,6 +182,19 @@ class TestFreshAndStale:
         more = run(1, 4000)
         assert abs(gold(more) - gold(run(8))) < 0.25
         assert on_few(more) < 0.25
+
+    def test_part_of_that_is_distance(self, run, seed):
+        (stale, kl), path = run(1).path[-1].mean(-1), run(8).path.mean(-1)
+        there = np.interp(kl, path[:, 1], path[:, 0])
+        assert stale + 0.1 < there < path[-1, 0] - 0.1
+
+    def test_fresh_verdicts_only_buy_time(self, run, seed):
+        assert gold(run(8, steps=1600)) < gold(run(8)) - 0.1
+
+    def test_a_tight_leash_nearly_closes_the_gap(self, run, seed):
+        stale, fresh = run(1, beta=1.0), run(8, beta=1.0)
+        assert abs(gold(fresh) - gold(stale)) < 0.25
+        assert gold(stale) > -0.2  # where the reference is at -0.6
 
     def test_it_is_not_the_references_taste(self, run, seed):
         """Turned around, it likes good answers, and the gap is wider."""
