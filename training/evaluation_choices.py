@@ -18,11 +18,12 @@ ORDERS = evaluation.rotations(4)
 
 
 def ask(questions: Sequence[evaluation.Question]) -> dict[str, Tensor]:
-    """Score the choices without showing them, and the letters of all orders.
+    """Score the choices without showing them, then shown in all orders.
 
     Returns:
-        asked, alone and tokens, (questions, choices); letters, (orders,
-        questions, letters).
+        asked, alone and tokens, (questions, choices); with the choices
+        shown, letters (orders, questions, letters) and the choices' texts,
+        listed (orders, questions, choices).
 
     """
     model, tokenizer = checkpoints.smollm2()
@@ -33,11 +34,16 @@ def ask(questions: Sequence[evaluation.Question]) -> dict[str, Tensor]:
         evaluation.letter_logprobs(model, tokenizer, questions, order)
         for order in ORDERS
     ]
+    listed = [
+        evaluation.choice_logprobs(model, tokenizer, questions, order)[0]
+        for order in ORDERS
+    ]
     return {
         "asked": asked,
         "alone": alone,
         "tokens": tokens,
         "letters": torch.stack(letters),
+        "listed": torch.stack(listed),
     }
 
 
@@ -75,7 +81,7 @@ if __name__ == "__main__":
         run,
         recipe=f"{len(evaluation.QUESTIONS)} questions with four choices:"
         " log-probability of each choice after the question and alone, and"
-        " of each letter with the choices shown in four orders",
+        " of each letter and choice with the choices shown in four orders",
         seed=SEED,
         live="any questions, with evaluation.choice_logprobs and"
         " .letter_logprobs",

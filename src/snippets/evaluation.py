@@ -19,13 +19,15 @@ Names::
     s            s_i in [Bars]    score of each question, (..., n)
     cluster      c in [Bars]      which passage a question is about, (n,)
     n, c, k      n, c, k          samples, right ones, tries in [Codex]
-    rating       ξ in [Arena]     strength of a model in Elo points
+    rating       ξ in [Arena]     strength of a model, here in Elo points
+                                  (log-odds there)
     style        -                standardized difference in length, (votes,)
     gamma        γ                what style adds to the log-odds of a win
     published    canonical order  log-probability of the test set in [Order]
 
 The scoring rules are those of EleutherAI/lm-evaluation-harness (acc,
-acc_norm, acc_mutual_info; there is no rule per token there), the ratings
+acc_norm, and acc_mutual_info, which scores the choice alone without even
+"Answer:"; there is no rule per token there), the ratings
 those of lm-sys/FastChat without its ties. Questions are our own; the right
 choice is written first and is put elsewhere where the order is seen.
 """
@@ -554,7 +556,7 @@ def check_compare(answer: Callable[[Tensor, Tensor], object]) -> str:
     a, b = two_models(1, 400, 0.05, generator)
     got = answer(a[0], b[0])
     two = isinstance(got, tuple) and len(got) == 2
-    assert two, "return two numbers: the difference and its standard error"
+    assert two, "return a tuple: the difference and its standard error"
     difference, error = map(float, got)  # type: ignore[call-overload]
     wanted = float((a - b).mean())
     assert abs(difference - wanted) < 1e-6, (

@@ -43,6 +43,19 @@ class TestChoices:
         lead = (picks["sum"] == 0).double() - 0.25
         assert lead.mean() - 1.96 * e.standard_error(lead) > 0.2
 
+    def test_it_cannot_use_a_list_by_text_either(self, run):
+        right = (run["listed"].argmax(-1) == 0).sum(-1)  # by place
+        low, high = e.wilson(right.sum() / 4, 32)
+        assert low < 0.25 < high
+        assert right.max() < 16
+
+    def test_without_the_question_nothing_is_known(self, run):
+        low, high = e.wilson((run["alone"].argmax(-1) == 0).sum(), 32)
+        assert low < 0.25 < high
+
+    def test_four_rules_give_three_totals(self, picks):
+        assert len({int((p == 0).sum()) for p in picks.values()}) == 3
+
     def test_averaged_over_orders_nothing_is_left(self, run):
         total = torch.zeros(32, 4)
         for order, letters in zip(
@@ -155,6 +168,15 @@ class TestArena:
         assert ranks[1] in (3, 4)
         assert ranks[2] == 1
 
+    def test_what_the_length_of_the_worst_is_worth(self, seed: int):
+        votes = self.votes(seed, 0.0)
+        worth = votes.style * (votes.first == 5).double()
+        worth = worth - votes.style * (votes.second == 5).double()
+        met = (votes.first == 5) | (votes.second == 5)
+        assert float(worth[met].mean()) == pytest.approx(1.3, abs=0.1)
+        gap = e.ELO * float(self.quality[0] - self.quality[5])
+        assert gap == pytest.approx(2.3, abs=0.01)
+
     def test_control_puts_all_where_they_belong(self, seed: int):
         for gamma in (0.0, 1.0, 2.5):
             rating, found = e.rate(self.votes(seed, gamma), 6, True)
@@ -225,6 +247,7 @@ class TestContamination:
             for part in ("leaked", "twins", "fresh")
         }
         assert rise["leaked"] > rise["twins"] > rise["fresh"] > 1
+        assert rise["leaked"] > rise["fresh"] + 1
 
     @SEEDS
     def test_a_clean_model_is_seldom_accused(self, run, seed: int):
@@ -294,6 +317,18 @@ class TestWinnersCurse:
         assert score[-1] > 0.66
 
 
+@SEEDS
+def test_one_answer_each_is_two_thirds_noise(seed: int):
+    """Var(x) and E[sigma^2] of the example, and of its differences."""
+    easy = torch.rand(100_000, generator=seeded(seed), dtype=torch.float64)
+    noise = (easy * (1 - easy)).mean()
+    assert float(easy.var()) == pytest.approx(1 / 12, rel=0.02)
+    assert float(noise) == pytest.approx(1 / 6, rel=0.02)
+    a, b = e.two_models(100, 1000, 0.03, seeded(seed))
+    assert float((a - b).var()) == pytest.approx(1 / 3, rel=0.05)
+
+
 def test_two_points_take_two_thousand_questions():
     assert 2000 < e.questions_needed(0.02, 1 / 9) < 2300
     assert e.questions_needed(0.07, 1 / 9) == pytest.approx(178, abs=5)
+    assert e.questions_needed(0.114, 1 / 3) == pytest.approx(200, abs=5)

@@ -381,7 +381,7 @@ class TestCheck:
     @pytest.mark.parametrize(
         ("answer", "message"),
         [
-            (lambda a, b: (a - b).mean(), "return two numbers"),
+            (lambda a, b: (a - b).mean(), "return a tuple"),
             (lambda a, b: ((b - a).mean(), 1.0), "the difference of"),
             (
                 lambda a, b: (
