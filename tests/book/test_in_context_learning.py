@@ -4,8 +4,6 @@ Every claim stands beside a control: with the mechanism taken out, or with the
 model's weights shuffled, the same check must fail.
 """
 
-import copy
-
 import pytest
 import torch
 from torch import Tensor
@@ -23,17 +21,6 @@ def seeded(seed: int) -> torch.Generator:
 @pytest.fixture(scope="module")
 def real():
     return checkpoints.smollm2()
-
-
-@pytest.fixture(scope="module")
-def shuffled(real) -> smollm.SmolLM:
-    """The model with the numbers of each weight matrix in another order."""
-    model, _ = real
-    model = copy.deepcopy(model)
-    for weight in model.parameters():
-        order = torch.randperm(weight.numel(), generator=seeded(0))
-        weight.data = weight.flatten()[order].view_as(weight)
-    return model
 
 
 def shares(model, tokenizer, text: str, seed: int, rows: int = 24) -> Tensor:
