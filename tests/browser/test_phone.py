@@ -1,0 +1,46 @@
+"""The book as it was built last, on a phone: nothing is cut off.
+
+Blocks of code, the table of parity and the index scroll in themselves.
+"""
+
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+HTML = Path(__file__).parents[2] / "_build" / "html"
+PAGES = sorted(
+    str(page.relative_to(HTML))
+    for page in HTML.rglob("*.html")
+    if "<article" in page.read_text() and page.name != "genindex.html"
+)
+CUT_OFF = """() => {
+  const edge = document.querySelector("article").getBoundingClientRect().right;
+  const parts = document.querySelectorAll("article :is(.math, table, code, p)");
+  const hidden = "pre, details:not([open]), .toggle-hidden, .parity";
+  return [...parts]
+    .filter((part) => part.offsetWidth && !part.closest(hidden))
+    .filter((part) => Math.max(
+        part.getBoundingClientRect().right,
+        part.getBoundingClientRect().left + part.scrollWidth) > edge + 1)
+    .map((part) => part.textContent.trim().slice(0, 60));
+}"""
+
+
+@pytest.fixture(scope="module")
+def page(browser):
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    yield page
+    page.close()
+
+
+def test_the_book_is_built():
+    assert PAGES, "nothing in _build/html: run `nox -s docs` first"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_is_cut_off(page, name):
+    page.goto((HTML / name).as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.evaluate(CUT_OFF) == []
