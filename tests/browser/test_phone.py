@@ -16,14 +16,14 @@ PAGES = sorted(
     if "<article" in page.read_text() and page.name != "genindex.html"
 )
 CUT_OFF = """() => {
-  const edge = document.querySelector("article").getBoundingClientRect().right;
-  const parts = document.querySelectorAll("article :is(.math, table, code, p)");
-  const hidden = "pre, details:not([open]), .toggle-hidden, .parity";
+  const article = document.querySelector("article");
+  const edge = article.getBoundingClientRect().right + 1;
+  const parts = article.querySelectorAll(".katex-display, table, code, p");
   return [...parts]
-    .filter((part) => part.offsetWidth && !part.closest(hidden))
-    .filter((part) => Math.max(
-        part.getBoundingClientRect().right,
-        part.getBoundingClientRect().left + part.scrollWidth) > edge + 1)
+    .filter((part) => part.offsetWidth && !part.closest("pre, .parity"))
+    .filter((part) => part.getBoundingClientRect().right > edge ||
+        part.matches(".katex-display, table") &&
+        part.scrollWidth > part.clientWidth + 1)
     .map((part) => part.textContent.trim().slice(0, 60));
 }"""
 
