@@ -53,6 +53,7 @@ def test_a_record_says_how_it_was_made(name):
     assert entry["seed"] == script_of(name).SEED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_random_slice_comes_out_as_recorded(name):
     run = recorded.load(name)
@@ -78,6 +79,7 @@ def trains(name):
     return "backward(" in code
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_core")
 @pytest.mark.parametrize("name", list(filter(trains, NAMES)))
 def test_a_short_training_learns(name):
