@@ -682,4 +682,4 @@ def check_forecast(answer: Callable[[Tensor, int], float]) -> str:
                 f" {got:.3f}: average after the power, not before."
             )
         return f"For {tries} tries expected {right:.3f}, got {got:.3f}."
-    return "Right: every message fails by its own chance."
+    return "Right: each fails by its own chance."
