@@ -35,7 +35,7 @@ with the KL to the zero-shot model, by `constitution.tilt`.
 import functools
 import math
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations, pairwise, product
 from typing import NamedTuple
@@ -136,7 +136,7 @@ def disguises(word: str, tricks: Sequence[str]) -> dict[str, float]:
     """All that `disguise` makes of a word, each with its probability."""
     forms = _forms(word, tricks)
     places = [place for place, options in enumerate(forms) if options]
-    chance = Counter[str]() if places else Counter({word: 1.0})
+    chance = defaultdict[str, float](float, {} if places else {word: 1})
     for count in range(1, len(places) + 1):
         for chosen in combinations(places, count):
             options = [

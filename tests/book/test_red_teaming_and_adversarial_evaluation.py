@@ -331,14 +331,17 @@ class TestTries:
 
     @SEEDS
     def test_some_messages_have_no_way_in(self, seed):
-        """And no Beta has that; nor has a guard on its first day."""
+        """As they have after the first patch."""
         p = chances_of(seed)
         assert (p[0] > 0).all()
         ceiling = float((p[3] > 0).double().mean())
         assert 0.8 < ceiling < 1
         assert float(reached(p[3], 1e7)) == pytest.approx(ceiling, abs=1e-3)
-        law = r.fit_beta(p[3])
-        assert r.beta_success(*law, 1e100) > 1 - 1e-6
+
+    def test_no_beta_has_that(self):
+        p = chances_of(0)[3]
+        law = r.fit_beta(p)
+        assert r.beta_success(*law, 1e9) > 0.99 > 0.95 > reached(p, 1e9)
 
     @SEEDS
     def test_the_spread_matters(self, seed):
