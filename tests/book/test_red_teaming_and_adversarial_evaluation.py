@@ -138,7 +138,7 @@ class TestRace:
         fresh = [one.fresh for one in race]
         for k in NEW:
             assert fresh[k] > (0.2 if k == 9 else 0.85)
-        assert 0.35 < fresh[9] < 0.75  # doubles, in part known already
+        assert 0.2 < fresh[9] < 0.75  # doubles, in part known already
         assert max(fresh[k + 1] for k in NEW) < 0.3
         assert max(fresh[k] for k in CLOSED) < 0.2
         patches = torch.tensor([0] + [one.known for one in race]).diff()
@@ -327,7 +327,7 @@ class TestTries:
         p = chances_of(seed)
         assert (p.mean(1).diff() < 0).all()
         assert p[3].mean() < 0.015
-        assert 0.35 < reached(p[3], 300) < 0.7
+        assert 0.3 < reached(p[3], 300) < 0.7
 
     @SEEDS
     def test_some_messages_have_no_way_in(self, seed):
@@ -335,7 +335,7 @@ class TestTries:
         p = chances_of(seed)
         assert (p[0] > 0).all()
         ceiling = float((p[3] > 0).double().mean())
-        assert 0.8 < ceiling < 1
+        assert 0.6 < ceiling < 1
         assert float(reached(p[3], 1e7)) == pytest.approx(ceiling, abs=1e-3)
 
     def test_no_beta_has_that(self):

@@ -157,11 +157,13 @@ class TestFirstSuccess:
 
 
 class TestRace:
-    def test_alarms_are_among_the_same_people(self):
-        """A guard that is not patched stops as many of them every time."""
-        race = r.arms_race(seeded(0), schedule=[1, 2, 5], tries=0)
+    def test_alarms_are_among_the_same_people(self, monkeypatch):
+        """A guard that never changes stops as many of them every time."""
+        odd = StubGuard(lambda text: len(text) % 2)
+        monkeypatch.setattr(r, "Guard", lambda bad, good: odd)
+        race = r.arms_race(seeded(0), schedule=[1, 2, 5], tries=1)
         assert len({one.alarms for one in race}) == 1
-        assert [one.known for one in race] == [0, 0, 0]
+        assert 0.3 < race[0].alarms < 0.7
 
 
 class TestQuestions:
