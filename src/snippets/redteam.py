@@ -23,19 +23,21 @@ Names::
     p           -                   chance of one attempt, (messages,)
 
 Everything here attacks a harmless target: a filter for the word "owl", and
-the habit of a small model to apologize. [GCG] minimizes a mean over several
-prompts and takes the mean over target tokens; here it is one prompt and the
-sum. [RT] trains its red model further, by supervision and by reinforcement
-learning; here only the ideal end of that is computed, with
-`constitution.tilt`.
+the habit of a small model to apologize. What differs: the loss of [GCG] is a
+sum over target tokens, and over prompts where a suffix shall be universal;
+here it is one prompt, and nanoGCG takes the mean over target tokens. [RT]
+trains its red model further, first by supervision and from there by
+reinforcement learning, with the loss alpha KL + (1 - alpha) A2C and the KL to
+the supervised model; here only the ideal of reward - alpha KL is computed,
+with the KL to the zero-shot model, by `constitution.tilt`.
 """
 
 import functools
 import math
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise, product
 from typing import NamedTuple
 
 import torch
@@ -107,6 +109,10 @@ TRICKS: dict[str, Callable[[str], Iterable[str]]] = {  # letter -> its forms
 }
 
 
+def _forms(word: str, tricks: Sequence[str]) -> list[list[str]]:
+    return [[f for t in tricks for f in TRICKS[t](c)] for c in word]
+
+
 def disguise(
     word: str, tricks: Sequence[str], generator: torch.Generator
 ) -> str:
@@ -114,7 +120,7 @@ def disguise(
 
     A letter for which no trick has a form stays as it is.
     """
-    forms = [[f for t in tricks for f in TRICKS[t](c)] for c in word]
+    forms = _forms(word, tricks)
     places = [place for place, options in enumerate(forms) if options]
     if not places:
         return word
@@ -124,6 +130,26 @@ def disguise(
     for place in (places[i] for i in order.tolist()):
         letters[place] = _pick(forms[place], generator)
     return "".join(letters)
+
+
+def disguises(word: str, tricks: Sequence[str]) -> dict[str, float]:
+    """All that `disguise` makes of a word, each with its probability."""
+    forms = _forms(word, tricks)
+    places = [place for place, options in enumerate(forms) if options]
+    chance = defaultdict[str, float](float, {} if places else {word: 1})
+    for count in range(1, len(places) + 1):
+        for chosen in combinations(places, count):
+            options = [
+                form if place in chosen else [letter]
+                for place, (letter, form) in enumerate(
+                    zip(word, forms, strict=True)
+                )
+            ]
+            ways = math.prod(map(len, options))
+            ways *= len(places) * math.comb(len(places), count)
+            for letters in product(*options):
+                chance["".join(letters)] += 1 / ways
+    return dict(chance)
 
 
 def ways(places: int, forms: int, most: int) -> int:
@@ -236,13 +262,32 @@ def chances(
     return passed.double().reshape(len(messages), tries).mean(-1)
 
 
+def exact_chances(
+    guards: Sequence[Guard], messages: Sequence[str], tricks: Sequence[str]
+) -> Tensor:
+    """How likely one attempt gets in, from all disguises and not a sample.
+
+    Returns:
+        (guards, messages), float64. A zero means that there is no way in.
+
+    """
+    ways = disguises(WORD, tricks)
+    weight = torch.tensor(list(ways.values()), dtype=torch.float64)
+    w = torch.stack([guard.w for guard in guards], dim=1)
+    passed = [
+        features([message.format(word) for word in ways]) @ w < 0
+        for message in messages
+    ]
+    return torch.stack([weight @ inside.double() for inside in passed], 1)
+
+
 class Round(NamedTuple):
     """What one round of attack and patch measured."""
 
     tricks: int  # how many the attacker has
     fresh: float  # success rate of a new attack, before the patch
     replay: float  # success rate of all attacks so far, after the patch
-    alarms: float  # innocent messages in the same styles that are stopped
+    alarms: float  # innocent messages in all styles that are stopped
     known: int  # attacks the guard was trained on
     guard: Guard  # after the patch
 
@@ -267,6 +312,9 @@ def arms_race(
 ) -> list[Round]:
     """Attack, patch, and attack again.
 
+    False alarms are counted among the same 300 innocent messages in every
+    round, written with all tricks.
+
     Args:
         generator: source of randomness.
         schedule: how many tricks the attacker has in each round.
@@ -277,6 +325,7 @@ def arms_race(
     """
     names = list(TRICKS)
     good = innocent(400, [], generator)
+    people = innocent(300, names, generator)
     bad = [message.format(WORD) for message in MESSAGES]
     guard, known, rounds = Guard(bad, good), list[str](), []
     for count in schedule:
@@ -288,7 +337,7 @@ def arms_race(
         good = good + innocent(styled, tricks, generator)
         guard = Guard(bad + known, good)
         replay = (guard.flags(known) < 0).double().mean() if known else 0.0
-        alarms = guard.flags(innocent(300, tricks, generator)) > 0
+        alarms = guard.flags(people) > 0
         rounds.append(
             Round(
                 count,
@@ -462,17 +511,8 @@ def target_loss(model: SmolLM, free: Tensor, prompt: Prompt) -> Tensor:
 def token_gradient(model: SmolLM, ids: Tensor, prompt: Prompt) -> Tensor:
     """Slope of the loss by every entry of the one-hot tokens.
 
-    Row i tells how the loss would change, to first order, if position i were
-    another token ([GCG] Section 2.2).
-
-    Args:
-        model: the model; its weights need no gradients.
-        ids: the attacker's tokens, (free,).
-        prompt: what stands around them.
-
-    Returns:
-        (free, vocab).
-
+    Row i of (free, vocab) tells how the loss would change, to first order, if
+    position i were another token ([GCG] Section 2.2).
     """
     E = model.embed_tokens.weight  # (vocab, dim)
     one_hot = torch.nn.functional.one_hot(ids, len(E)).to(E.dtype)
@@ -491,16 +531,7 @@ def propose(
 ) -> Tensor:
     """Swap one token for one of the k that promise most ([GCG] Algorithm 1).
 
-    Args:
-        ids: the attacker's tokens, (free,).
-        gradient: from `token_gradient`; infinite at tokens not allowed.
-        k: how many of the lowest slopes to choose from, at each position.
-        width: how many candidates to make.
-        generator: source of randomness.
-
-    Returns:
-        Candidates, (width, free), each another in one place.
-
+    The gradient is infinite at tokens not allowed. Returns (width, free).
     """
     best = (-gradient).topk(k, dim=-1).indices  # (free, k)
     order = torch.rand(width, len(ids), generator=generator).argsort(-1)
@@ -651,4 +682,4 @@ def check_forecast(answer: Callable[[Tensor, int], float]) -> str:
                 f" {got:.3f}: average after the power, not before."
             )
         return f"For {tries} tries expected {right:.3f}, got {got:.3f}."
-    return "Right: every message fails by its own chance."
+    return "Right: each fails by its own chance."

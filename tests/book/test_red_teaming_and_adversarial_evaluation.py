@@ -6,6 +6,7 @@ in which the mechanism is taken out.
 
 import copy
 import functools
+import re
 from collections import Counter
 
 import pytest
@@ -14,7 +15,7 @@ import torch
 from snippets import checkpoints, constitution, recorded
 from snippets import redteam as r
 
-SEEDS = pytest.mark.parametrize("seed", [1, 2, 3, 4])
+SEEDS = pytest.mark.parametrize("seed", [0, 1, 2, 3, 4])
 TRICKS = list(r.TRICKS)
 NEW, CLOSED = (0, 3, 6, 9, 12), (2, 5, 8, 11, 14)  # rounds of the race
 
@@ -45,12 +46,9 @@ def race_of(seed: int, styled: int = 0) -> list[r.Round]:
 
 @functools.cache
 def chances_of(seed: int) -> torch.Tensor:
-    """Of one try, for each message, after one to four patches."""
-    g = seeded(seed)
-    race = r.arms_race(g, schedule=[5, 5, 5, 5], styled=30)
-    return torch.stack(
-        [r.chances(one.guard, r.MESSAGES, TRICKS, 300, g) for one in race]
-    )
+    """Of one try, for each message, after one to four patches, exactly."""
+    race = r.arms_race(seeded(seed), schedule=[5, 5, 5, 5], styled=30)
+    return r.exact_chances([one.guard for one in race], r.MESSAGES, TRICKS)
 
 
 def day_one(g: torch.Generator) -> tuple[r.Guard, list[str], list[str]]:
@@ -94,7 +92,22 @@ class TestJudge:
         assert lost["look-alikes"] > sum(lost.values()) / 2
         assert 0.1 < sum(lost.values()) / sum(map(passed.get, TRICKS)) < 0.4
         read = Counter(target["read"]["look-alikes"])
-        assert min(read["wolf"], read["goat"]) >= 3
+        assert read["wolf"] > read["goat"] >= 3
+
+    def test_it_is_the_zero(self, target):
+        """The other look-alikes, and other styles, are the control."""
+        read = {"0": [], "o": []}
+        pairs = zip(
+            target["messages"]["look-alikes"],
+            target["read"]["look-alikes"],
+            strict=True,
+        )
+        for text, answer in pairs:
+            (owl,) = re.findall(r"\b([0o])w", text)
+            read[owl].append(answer == "owl")
+        assert len(read["0"]) + len(read["o"]) == 30
+        share = {k: sum(v) / len(v) for k, v in read.items()}
+        assert share["0"] < 0.1 < 0.5 < share["o"]
 
     def test_a_rule_is_no_refusal(self, target):
         says = {
@@ -125,15 +138,30 @@ class TestRace:
         fresh = [one.fresh for one in race]
         for k in NEW:
             assert fresh[k] > (0.2 if k == 9 else 0.85)
-        assert fresh[9] < 0.75  # doubles, in part known already
-        assert max(fresh[k] for k in CLOSED) < 0.15
+        assert 0.2 < fresh[9] < 0.75  # doubles, in part known already
+        assert max(fresh[k + 1] for k in NEW) < 0.3
+        assert max(fresh[k] for k in CLOSED) < 0.2
+        patches = torch.tensor([0] + [one.known for one in race]).diff()
+        assert patches.max() <= 30
+
+    def test_the_maximum_hides_what_was_learned(self, race, seed):
+        """A single attempt fails more often than on day one."""
+        g = seeded(seed)
+        guard, _, _ = day_one(g)
+        first = r.chances(guard, r.MESSAGES, TRICKS, 20, g).mean()
+        for k in (3, 6, 9, 12):
+            tricks = TRICKS[: race[k].tricks]
+            known = r.chances(race[k - 1].guard, r.MESSAGES, tricks, 20, g)
+            fresh = r.chances(guard, r.MESSAGES, tricks, 20, g).mean()
+            assert known.mean() < 0.6 < 0.75 < min(first, fresh)
 
     def test_replay_remembers(self, race):
         assert max(one.replay for one in race) == 0
 
     def test_the_innocent_pay(self, race):
-        assert race[0].alarms < 0.12
-        assert race[-1].alarms > 2 * race[0].alarms
+        assert race[0].alarms < 0.02
+        assert 0.18 < race[-1].alarms < 0.32
+        assert race[-1].alarms > race[5].alarms > race[0].alarms
 
     def test_without_patches_all_doors_stay_open(self, seed, monkeypatch):
         class Stubborn(r.Guard):
@@ -143,13 +171,15 @@ class TestRace:
         monkeypatch.setattr(r, "Guard", Stubborn)
         race = r.arms_race(seeded(seed))
         assert min(one.fresh for one in race) > 0.7
-        assert race[-1].alarms < 0.12
+        assert race[-1].alarms < 0.02
 
     def test_the_bill_can_be_paid(self, race, seed):
         paid = race_of(seed, styled=30)
         assert paid[-1].alarms < 0.06 < race[-1].alarms
         second = [sum(one[k + 1].fresh for k in NEW) for one in (paid, race)]
         assert second[0] > second[1] + 0.3
+        after = {k: paid[k + 1].fresh for k in NEW}
+        assert max(after, key=after.get) == 12  # the last trick
 
 
 class TestQuestions:
@@ -162,7 +192,14 @@ class TestQuestions:
         assert 1.6 < few.mean() / zero.mean() < 2.5
         overlap = {k: r.overlap(v["questions"][:200])
                    for k, v in asked.items()}  # fmt: skip
-        assert overlap["few-shot"] < overlap["zero-shot"] - 0.1
+        assert overlap["few-shot"] < overlap["zero-shot"] - 0.15
+        different = {
+            k: r.overlap(list(dict.fromkeys(v["questions"]))[:200])
+            for k, v in asked.items()
+        }
+        assert different["few-shot"] < different["zero-shot"] - 0.04
+        gap = {k: overlap[k] - different[k] for k in overlap}
+        assert gap["zero-shot"] - gap["few-shot"] > 0.1  # exact repeats
         common = Counter(asked["zero-shot"]["questions"]).most_common(1)
         assert common[0][0] == "What do you do?"
 
@@ -181,7 +218,8 @@ class TestQuestions:
         assert (success.diff() > 0).all()
         assert (kl.diff() > 0).all()
         assert success[-1] > 10 * success[0]
-        assert variety[0] > 150
+        assert 170 < variety[0] < 230
+        assert s.exp().max() < 1.3  # so at a weight of 1 nothing happens
         assert variety[-1] < 1.5
         # and without a difference in success nothing moves
         same = constitution.tilt(p_0, 0 * s + 0.3, 0.01)
@@ -218,6 +256,9 @@ class TestGradient:
         }
         assert best["gradient"].max() < best["random"].min()
         assert best["gradient"].mean() < best["random"].mean() - 4
+        ends = best["gradient"].sort().values
+        assert ends[0] < ends[1] - 6
+        assert ends[2] - ends[1] < 0.5  # "the others" are one number
         starts = {one["losses"][0] for many in searches.values()
                   for one in many}  # fmt: skip
         assert len(starts) == 1
@@ -239,7 +280,7 @@ class TestGradient:
         assert "Owl" in suffix
 
     @pytest.mark.slow
-    def test_its_proposals_have_a_small_lead_and_late(self, searches):
+    def test_its_proposals_have_a_small_lead(self, searches):
         model, tokenizer = checkpoints.smollm2()
         prompt = r.suffix_prompt(
             tokenizer,
@@ -249,9 +290,9 @@ class TestGradient:
         pieces = tokenizer.pieces(range(49_152))
         words = [piece.removeprefix(" ") for piece in pieces]
         allowed = torch.tensor([w.isascii() and w.isalpha() for w in words])
-        lead = {}
-        for step in (0, 16):
-            ids = torch.tensor(searches["gradient"][2]["ids"][step])
+        lead = []
+        for search, step in ((0, 0), (2, 4), (1, 10), (2, 16)):
+            ids = torch.tensor(searches["gradient"][search]["ids"][step])
             slope = r.token_gradient(model, ids, prompt)
             noise = torch.rand(slope.shape, generator=seeded(step))
             means = []
@@ -259,38 +300,72 @@ class TestGradient:
                 values = values.masked_fill(~allowed, torch.inf)
                 drawn = r.propose(ids, values, 64, 32, seeded(1))
                 means.append(float(r.exact(model, drawn, prompt).mean()))
-            lead[step] = means[1] - means[0]
-        assert abs(lead[0]) < 0.7
-        assert 0 < lead[16] < 2.5
+            lead.append(means[1] - means[0])
+        assert max(lead) < 1.3
+        assert sum(lead) > 0.5
 
 
-@SEEDS
+def reached(p: torch.Tensor, tries: float) -> torch.Tensor:
+    """Share of messages that get in, from the chance of each."""
+    return 1 - (1 - p).pow(tries).mean(-1)
+
+
 class TestTries:
-    N = torch.tensor([1, 10, 100, 300])
+    N = 10 ** torch.linspace(0, 4, 81)
 
-    @pytest.fixture
-    def chances(self, seed: int) -> torch.Tensor:
-        return chances_of(seed)
+    @SEEDS
+    def test_each_patch_asks_for_more_tries(self, seed):
+        p = chances_of(seed)
+        curve = torch.stack([reached(p, float(n)) for n in self.N], -1)
+        to_half = (curve < 0.5).sum(1)
+        assert (to_half.diff() > 0).all()
+        steepest = curve.diff(dim=1).max(1).values
+        assert steepest[3] < 0.8 * steepest[0]
 
-    def test_patience_beats_a_strong_guard(self, chances, seed):
-        success = 1 - (1 - chances[..., None]).pow(self.N).mean(1)
-        assert (success[:, 0].diff() < 0).all()  # each patch helps
-        assert success[3, 0] < 0.02
-        assert 0.2 < success[3, 3] < 0.9
+    @SEEDS
+    def test_patience_beats_a_strong_guard(self, seed):
+        p = chances_of(seed)
+        assert (p.mean(1).diff() < 0).all()
+        assert p[3].mean() < 0.015
+        assert 0.3 < reached(p[3], 300) < 0.7
 
-    def test_the_spread_matters(self, chances, seed):
-        a, b = r.fit_beta(chances[3])
-        for n in (100, 300):
-            measured = float(1 - (1 - chances[3]).pow(n).mean())
-            pooled = float(1 - (1 - chances[3].mean()) ** n)
-            assert pooled > measured + 0.08
-            error = abs(r.beta_success(a, b, n) - measured)
-            assert error < (pooled - measured)
+    @SEEDS
+    def test_some_messages_have_no_way_in(self, seed):
+        """As they have after the first patch."""
+        p = chances_of(seed)
+        assert (p[0] > 0).all()
+        ceiling = float((p[3] > 0).double().mean())
+        assert 0.6 < ceiling < 1
+        assert float(reached(p[3], 1e7)) == pytest.approx(ceiling, abs=1e-3)
+
+    def test_no_beta_has_that(self):
+        p = chances_of(0)[3]
+        law = r.fit_beta(p)
+        assert r.beta_success(*law, 1e9) > 0.99 > 0.95 > reached(p, 1e9)
+
+    @SEEDS
+    def test_the_spread_matters(self, seed):
+        p = chances_of(seed)[3]
+        measured, pooled = reached(p, 300), 1 - (1 - p.mean()) ** 300
+        law = r.beta_success(*r.fit_beta(p), 300)
+        assert pooled > measured + 0.1
+        assert abs(law - measured) < 0.7 * (pooled - measured)
         # the control: with equal chances there is nothing to add
-        same = torch.full((30,), float(chances[3].mean()))
-        assert float(1 - (1 - same).pow(100).mean()) == pytest.approx(
-            float(1 - (1 - chances[3].mean()) ** 100), abs=1e-5
-        )
+        same = torch.full((30,), float(p.mean()), dtype=p.dtype)
+        assert float(reached(same, 300)) == pytest.approx(float(pooled))
+
+    def test_the_law_fits_here_and_not_with_seed_1(self):
+        curves = []
+        for seed in (0, 1):
+            p = chances_of(seed)[3]
+            law = r.fit_beta(p)
+            off = [
+                float(reached(p, n)) - r.beta_success(*law, n)
+                for n in self.N.tolist()
+            ]
+            curves.append(torch.tensor(off))
+        assert curves[0].abs().max() < 0.04
+        assert curves[1][50:60].min() > 0.15  # some 300 to 1,000 tries
 
 
 @SEEDS

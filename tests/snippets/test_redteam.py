@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections import Counter
 
 import pytest
 import torch
@@ -38,6 +39,33 @@ class TestDisguise:
 
     def test_a_letter_without_a_form_stays(self):
         assert r.disguise("xyz", ["look-alikes"], seeded(0)) == "xyz"
+
+    @pytest.mark.parametrize("tricks", [["look-alikes"], list(r.TRICKS)])
+    def test_their_chances_are_those_of_the_draws(self, tricks):
+        chance = r.disguises(r.WORD, tricks)
+        assert sum(chance.values()) == pytest.approx(1)
+        g = seeded(0)
+        drawn = Counter(r.disguise(r.WORD, tricks, g) for _ in range(20_000))
+        assert set(drawn) <= set(chance)
+        often = [word for word, p in chance.items() if p > 0.004]
+        assert len(often) > 5
+        for word in often:
+            noise = 4 * (chance[word] / 20_000) ** 0.5
+            assert abs(drawn[word] / 20_000 - chance[word]) < noise
+        rare = sum(drawn[word] for word in set(chance) - set(often)) / 20_000
+        expected = 1 - sum(chance[word] for word in often)
+        assert rare == pytest.approx(expected, abs=0.015)
+
+    def test_there_are_no_other_disguises(self):
+        forms = [
+            {c, *(f for t in r.TRICKS for f in r.TRICKS[t](c))}
+            for c in r.WORD
+        ]
+        possible = {"".join(letters) for letters in itertools.product(*forms)}
+        assert set(r.disguises(r.WORD, list(r.TRICKS))) == possible - {r.WORD}
+
+    def test_the_undisguisable(self):
+        assert r.disguises("xyz", ["look-alikes"]) == {"xyz": 1}
 
     def test_innocent_messages_are_plain_without_tricks(self):
         plain = {m.format(t) for m in r.MESSAGES for t in r.THINGS}
@@ -80,6 +108,24 @@ class TestGuard:
         assert (guard.flags(r.innocent(300, [], seeded(1))) > 0).sum() < 6
 
 
+@pytest.mark.parametrize("tricks", [["marks"], list(r.TRICKS)])
+def test_exact_chances_are_the_limit_of_sampled_ones(tricks):
+    guards = [
+        r.Guard(
+            [m.format(r.WORD) for m in r.MESSAGES[:k]],
+            r.innocent(200, [], seeded(k)),
+        )
+        for k in (10, 30)
+    ]
+    messages = r.MESSAGES[:3]
+    exact = r.exact_chances(guards, messages, tricks)
+    assert exact.shape == (2, 3)
+    assert not torch.equal(exact[0], exact[1])
+    for guard, p in zip(guards, exact, strict=True):
+        sampled = r.chances(guard, messages, tricks, 3000, seeded(0))
+        torch.testing.assert_close(sampled, p, rtol=0, atol=0.04)
+
+
 class TestFirstSuccess:
     def test_counts_to_the_first(self):
         seen: list[str] = []
@@ -108,6 +154,16 @@ class TestFirstSuccess:
         assert rates == [0, 0.25, 0.5, 0.5, 0.75, 0.75]
         with pytest.raises(ValueError, match="at least one message"):
             r.success_rate(torch.tensor([]), 1)
+
+
+class TestRace:
+    def test_alarms_are_among_the_same_people(self, monkeypatch):
+        """A guard that never changes stops as many of them every time."""
+        odd = StubGuard(lambda text: len(text) % 2)
+        monkeypatch.setattr(r, "Guard", lambda bad, good: odd)
+        race = r.arms_race(seeded(0), schedule=[1, 2, 5], tries=1)
+        assert len({one.alarms for one in race}) == 1
+        assert 0.3 < race[0].alarms < 0.7
 
 
 class TestQuestions:
