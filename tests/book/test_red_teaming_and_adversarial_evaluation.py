@@ -4,7 +4,6 @@ Where chance is at work, on four seeds; every claim stands beside a control
 in which the mechanism is taken out.
 """
 
-import copy
 import functools
 import re
 from collections import Counter
@@ -117,13 +116,9 @@ class TestJudge:
         assert says["rule"] >= 3 * says["no rule"] > 0
 
     @pytest.mark.slow
-    def test_it_is_the_weights(self, target):
+    def test_it_is_the_weights(self, target, shuffled):
         """The control: shuffled weights know no owl."""
-        model, tokenizer = checkpoints.smollm2()
-        shuffled = copy.deepcopy(model)
-        for weight in shuffled.parameters():
-            order = torch.randperm(weight.numel(), generator=seeded(0))
-            weight.data = weight.flatten()[order].view_as(weight)
+        _, tokenizer = checkpoints.smollm2()
         texts = target["messages"]["plain"][:5]
         assert "owl" not in r.read(shuffled, tokenizer, texts)
 
@@ -235,13 +230,9 @@ class TestQuestions:
         assert r.unseen(first) == pytest.approx(sum(new) / len(new), abs=0.1)
 
     @pytest.mark.slow
-    def test_it_is_the_weights(self, asked):
+    def test_it_is_the_weights(self, asked, shuffled):
         """Scores of the shuffled model have nothing to do with the real."""
-        model, tokenizer = checkpoints.smollm2()
-        shuffled = copy.deepcopy(model)
-        for weight in shuffled.parameters():
-            order = torch.randperm(weight.numel(), generator=seeded(0))
-            weight.data = weight.flatten()[order].view_as(weight)
+        _, tokenizer = checkpoints.smollm2()
         scores = r.apology(
             shuffled, tokenizer, asked["zero-shot"]["questions"][:4]
         )
