@@ -33,6 +33,7 @@ BIN = ROOT / ".nox" / "install" / ("Scripts" if os.name == "nt" else "bin")
 CPU_TORCH = "https://download.pytorch.org/whl/cpu"
 # Sphinx's own notes, and what no page loads
 UNUSED = (".buildinfo", "*.js.map", "fontawesome.js*")
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # more slow each other down
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -142,8 +143,7 @@ def parity(session: nox.Session) -> None:
     """Compare our functions with the field's own libraries."""
     lock = "tests/parity/requirements.txt"
     install_once(session, lock, "--no-deps", "-r", lock, "-e", ".")
-    one_thread = {"OMP_NUM_THREADS": "1"}  # two slow each other down
-    session.run("pytest", "tests/parity", *session.posargs, env=one_thread)
+    session.run("pytest", "tests/parity", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session(requires=["install"], venv_backend="none")
@@ -213,8 +213,10 @@ def quick_pdf(session: nox.Session) -> None:
 
 @nox.session(requires=["install"], venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """Run the quick tests; arguments after -- go to pytest."""
-    run(session, "pytest", *session.posargs)
+    """Run the quick tests on all cores; what follows -- goes to pytest."""
+    arguments = session.posargs or ["-n", "auto"]
+    env = build_environment() | ONE_THREAD
+    session.run(str(BIN / "pytest"), *arguments, env=env)
 
 
 @nox.session(requires=["install"], venv_backend="none")

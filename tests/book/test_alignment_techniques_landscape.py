@@ -42,6 +42,16 @@ class TestRunaway:
         said = (1 + 2 * BETAS**2 * 20_000).log() / BETAS
         assert ((dpo[-1] - said) / said).abs().max() < 0.01
 
+    def test_the_flow_of_small_steps(self):
+        eta = 0.01
+        path = p.two_arms(partial(p.dpo_loss, beta=BETAS), 2, eta, 10_000)
+        t = torch.tensor([100, 1000, 10_000])[:, None]
+        h = path[t[:, 0]]
+        flow = h + torch.expm1(BETAS * h) / BETAS
+        torch.testing.assert_close(
+            flow, 2 * eta * BETAS * t, rtol=0.01, atol=0
+        )
+
     def test_ipo_does_settle(self):
         path = p.two_arms(partial(p.ipo_loss, tau=BETAS), 2, 0.1, 200)
         torch.testing.assert_close(path[-1], 1 / (2 * BETAS))
