@@ -325,4 +325,6 @@ def test_one_answer_each_is_two_thirds_noise(seed: int):
 def test_two_points_take_two_thousand_questions():
     assert 2000 < e.questions_needed(0.02, 1 / 9) < 2300
     assert e.questions_needed(0.07, 1 / 9) == pytest.approx(178, abs=5)
-    assert e.questions_needed(0.114, 1 / 3) == pytest.approx(200, abs=5)
+    with_noise = 1 / 9 + 2 / 6
+    assert with_noise * 9 == pytest.approx(4)  # times as many
+    assert e.questions_needed(0.13, with_noise) == pytest.approx(206, abs=3)
