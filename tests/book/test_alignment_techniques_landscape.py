@@ -203,6 +203,8 @@ class TestFreshAndStale:
 
     def test_a_tight_leash_nearly_closes_the_gap(self, run, seed):
         stale, fresh = run(1, beta=1.0), run(8, beta=1.0)
+        home, far = (x.path[-1, 1].mean() for x in (fresh, run(8)))
+        assert 0.3 < home / far < 0.6  # fresh runs go half as far
         assert abs(gold(fresh) - gold(stale)) < 0.25
         assert gold(stale) > -0.2  # where the reference is at -0.6
 
