@@ -219,13 +219,13 @@ def tests(session: nox.Session) -> None:
     session.run(str(BIN / "pytest"), *arguments, env=env)
 
 
-@nox.session(requires=["install"], venv_backend="none")
+@nox.session(requires=["docs"], venv_backend="none")
 def slow(session: nox.Session) -> None:
     """Run the tests that typeset, or build much."""
     run(session, "pytest", "-m", "slow", *session.posargs)
 
 
-@nox.session(requires=["install"], venv_backend="none")
+@nox.session(requires=["docs"], venv_backend="none")
 def browser(session: nox.Session) -> None:
     """Run only those of the slow tests that use Chromium."""
     run(session, "pytest", "-m", "slow", "tests/browser", *session.posargs)

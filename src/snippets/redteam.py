@@ -511,8 +511,8 @@ def target_loss(model: SmolLM, free: Tensor, prompt: Prompt) -> Tensor:
 def token_gradient(model: SmolLM, ids: Tensor, prompt: Prompt) -> Tensor:
     """Slope of the loss by every entry of the one-hot tokens.
 
-    Row i of (free, vocab) tells how the loss would change, to first order, if
-    position i were another token ([GCG] Section 2.2).
+    For the attacker's ids (free,), row i of (free, vocab) tells how the loss
+    would change, to first order, with another token at i ([GCG] Section 2.2).
     """
     E = model.embed_tokens.weight  # (vocab, dim)
     one_hot = torch.nn.functional.one_hot(ids, len(E)).to(E.dtype)
@@ -531,7 +531,8 @@ def propose(
 ) -> Tensor:
     """Swap one token for one of the k that promise most ([GCG] Algorithm 1).
 
-    The gradient is infinite at tokens not allowed. Returns (width, free).
+    From ids (free,) and their gradient (free, vocab), infinite at tokens not
+    allowed: `width` candidates, (width, free), each another in one place.
     """
     best = (-gradient).topk(k, dim=-1).indices  # (free, k)
     order = torch.rand(width, len(ids), generator=generator).argsort(-1)

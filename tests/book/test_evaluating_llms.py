@@ -313,18 +313,18 @@ class TestWinnersCurse:
 
 @SEEDS
 def test_one_answer_each_is_two_thirds_noise(seed: int):
-    """Var(x) and E[sigma^2] of the example, and of its differences."""
-    easy = torch.rand(100_000, generator=seeded(seed), dtype=torch.float64)
-    noise = (easy * (1 - easy)).mean()
-    assert float(easy.var()) == pytest.approx(1 / 12, rel=0.02)
-    assert float(noise) == pytest.approx(1 / 6, rel=0.02)
-    a, b = e.two_models(100, 1000, 0.03, seeded(seed))
-    assert float((a - b).var()) == pytest.approx(1 / 3, rel=0.05)
+    """Two equal models share what a question's rate varies, not the noise."""
+    a, b = e.two_models(200, 1000, 0.0, seeded(seed))
+    rate = torch.cov(torch.stack([a.flatten(), b.flatten()]))[0, 1]
+    assert float(rate) == pytest.approx(1 / 12, rel=0.05)
+    assert float(a.var() - rate) == pytest.approx(1 / 6, rel=0.05)
+    assert float((a - b).var()) == pytest.approx(2 / 6, rel=0.05)
 
 
 def test_two_points_take_two_thousand_questions():
     assert 2000 < e.questions_needed(0.02, 1 / 9) < 2300
     assert e.questions_needed(0.07, 1 / 9) == pytest.approx(178, abs=5)
-    with_noise = 1 / 9 + 2 / 6
-    assert with_noise * 9 == pytest.approx(4)  # times as many
-    assert e.questions_needed(0.13, with_noise) == pytest.approx(206, abs=3)
+    one_answer = e.questions_needed(0.02, 1 / 9 + 2 / 6)
+    assert one_answer / e.questions_needed(0.02, 1 / 9) == pytest.approx(4)
+    at_thirteen = e.questions_needed(0.13, 1 / 9 + 2 / 6)
+    assert at_thirteen == pytest.approx(206, abs=3)
