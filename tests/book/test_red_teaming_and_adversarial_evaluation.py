@@ -135,7 +135,9 @@ class TestRace:
             assert fresh[k] > (0.2 if k == 9 else 0.85)
         assert 0.2 < fresh[9] < 0.75  # doubles, in part known already
         assert max(fresh[k + 1] for k in NEW) < 0.3
-        assert max(fresh[k] for k in CLOSED) < 0.2
+        closed = [fresh[k] for k in CLOSED]
+        assert sum(closed) / len(closed) < 0.05
+        assert max(closed) < (0.15 if seed == 0 else 0.2)  # 0: the page's
         patches = torch.tensor([0] + [one.known for one in race]).diff()
         assert patches.max() <= 30
 
