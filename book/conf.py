@@ -93,6 +93,7 @@ nb_execution_timeout = 30  # seconds a cell; aim at 2
 nb_execution_show_tb = False  # _ext/execution.py shows it
 nb_execution_raise_on_error = False
 nb_output_stderr = "remove"  # and an error: see _ext/execution.py
+nb_merge_streams = True  # else its timing decides how a cell's print looks
 
 # References
 bibtex_bibfiles = ["../references.bib"]

@@ -129,7 +129,7 @@ class TestRace:
     def race(self, seed: int) -> list[r.Round]:
         return race_of(seed)
 
-    def test_each_patch_closes_and_each_trick_opens(self, race):
+    def test_each_patch_closes_and_each_trick_opens(self, race, seed):
         fresh = [one.fresh for one in race]
         for k in NEW:
             assert fresh[k] > (0.2 if k == 9 else 0.85)
