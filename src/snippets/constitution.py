@@ -288,9 +288,10 @@ def label_kinds(
     """Label pairs in five ways, where the true log-odds are known.
 
     Returns:
-        exact: the true probability. one person: one verdict drawn from it.
-        judge: the probability by a judge whose log-odds are off by noise.
-        sure judge: the same, five times too sure. clamped: those, clamped.
+        Under "exact" the true probability; "one person" is one verdict drawn
+        from it, "judge" the probability by one whose log-odds are off by
+        noise, "sure judge" the same, five times too sure, and "clamped" that,
+        clamped.
 
     """
     p = torch.sigmoid(lean)

@@ -148,7 +148,7 @@ def choice_logprobs(
         order: of the choices in the prompt; without it none is shown.
 
     Returns:
-        asked, alone and tokens, all (questions, choices): the choice's
+        asked, alone and tokens, all (questions, choices), are the choice's
         log-probability after the question; after "Answer:" and no question;
         and its length in tokens.
 

@@ -481,8 +481,8 @@ def head_scores(model: SmolLM, ids: Tensor) -> tuple[Tensor, Tensor]:
     """Score all heads on a block said twice, ids (rows, 2 * L).
 
     Returns:
-        Induction: attention to what followed this token the first time.
-        Previous: attention to the token before. Both (layers, heads).
+        Induction, attention to what followed this token the first time, and
+        previous, attention to the token before. Both (layers, heads).
 
     """
     half = ids.shape[1] // 2

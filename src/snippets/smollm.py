@@ -132,7 +132,7 @@ def rope_angles(positions: Tensor, inv_freq: Tensor) -> tuple[Tensor, Tensor]:
         inv_freq: angle per position, (head_dim/2,).
 
     Returns:
-        cos and sin, both (batch, 1, seq, head_dim): the same for all heads.
+        cos and sin, both (batch, 1, seq, head_dim), the same for all heads.
 
     """
     angles = positions[:, None, :, None].float() * inv_freq
@@ -625,7 +625,7 @@ def token_logprobs(
         mask: True at real tokens, (batch, seq), as from `pad`.
 
     Returns:
-        (batch, seq - 1); entry t is of token t + 1. Nothing in it is zeroed:
+        (batch, seq - 1); entry t is of token t + 1. Nothing in it is zeroed;
         what belongs to padding is for you to leave out.
 
     """

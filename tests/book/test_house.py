@@ -72,6 +72,16 @@ def test_a_module_knows_only_earlier_lessons(module):
 
 
 @pytest.mark.parametrize(
+    "module", sorted(f.stem for f in SNIPPETS.glob("[!_]*.py"))
+)
+def test_what_is_returned_is_not_read_as_a_type(module):
+    """Napoleon takes what stands before a colon there for the type."""
+    code = (SNIPPETS / f"{module}.py").read_text()
+    first_lines = re.findall(r"^ +Returns:\n(.*)", code, re.MULTILINE)
+    assert [line for line in first_lines if ":" in line] == []
+
+
+@pytest.mark.parametrize(
     "file", sorted((ROOT / "book").rglob("*.py")), ids=lambda f: f.name
 )
 def test_the_book_knows_neither_tests_nor_lessons(file):
